@@ -1,0 +1,1 @@
+"""Stores: what a config names, made real; one file per store."""

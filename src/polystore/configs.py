@@ -1,0 +1,109 @@
+"""Every config, file format and option: frozen values that name stores and say how to write.
+
+A config is an address: hashable, picklable, and to JSON and back with `to_spec` and `from_spec`. It
+holds nothing that is open.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from attrs import field, frozen
+
+from polystore.core.records import FileFormat, Limits, Sink, Source
+
+if TYPE_CHECKING:
+    from polystore.core.payload import Array, HostArray, LazyArray, Payload
+
+__all__ = [
+    "NPY",
+    "PNG",
+    "TIFF",
+    "DiskConfig",
+    "MemoryConfig",
+    "PngOptions",
+    "TiffOptions",
+    "ZarrConfig",
+]
+
+
+def _absolute(root: str | os.PathLike[str]) -> str:
+    return str(Path(root).absolute())
+
+
+@frozen
+class DiskConfig(Source["Payload"], Sink["Payload"]):
+    """Files in a folder.
+
+    `root` is made absolute when the config is made, so that it means the same folder in every process
+    and after a `chdir`; it need not exist. `durability="fsync"` also orders data, rename and
+    directory to the disk before a save returns; the default promises that a reader, or a killed
+    process, never leaves or sees half a file. `max_bytes` is the most that one decoded file may take
+    (`TooLarge` beyond it; 16 GiB).
+
+    >>> DiskConfig(root="/data/plate")
+    DiskConfig(root='/data/plate', durability='atomic', max_bytes=17179869184)
+    """
+
+    root: str = field(converter=_absolute)
+    durability: Literal["atomic", "fsync"] = "atomic"
+    max_bytes: int = Limits().max_bytes
+
+
+@frozen
+class ZarrConfig(Source["HostArray"], Sink["Array | LazyArray"]):
+    """Zarr v3 in a folder: one array per key. Any Zarr reader opens what is written.
+
+    `root` is as in `DiskConfig`; `max_bytes` likewise. What holds no array (JSON, tables) cannot be
+    saved here, and a type checker says so.
+
+    >>> ZarrConfig(root="/data/plate.zarr").root
+    '/data/plate.zarr'
+    """
+
+    root: str = field(converter=_absolute)
+    max_bytes: int = Limits().max_bytes
+
+
+@frozen
+class MemoryConfig(Source["Payload"], Sink["Payload"]):
+    """A store in the memory of this process, found by its name.
+
+    Two configs of one name are the same store. Its content goes when its handle is closed.
+
+    >>> MemoryConfig(name="scratch")
+    MemoryConfig(name='scratch')
+    """
+
+    name: str = "default"
+
+
+NPY: FileFormat[HostArray] = FileFormat("npy", (".npy",))
+"""NumPy's own format: one array of any dtype without Python objects."""
+
+TIFF: FileFormat[HostArray] = FileFormat("tiff", (".tif", ".tiff"))
+"""TIFF: one array, of a type that TIFF can hold."""
+
+PNG: FileFormat[HostArray] = FileFormat("png", (".png",))
+"""PNG: an 8- or 16-bit image."""
+
+
+@frozen
+class TiffOptions:
+    """How a TIFF is written: `compression` and, for it, `level` (`None`: the library's default).
+
+    >>> TiffOptions(compression="zstd", level=3)
+    TiffOptions(compression='zstd', level=3)
+    """
+
+    compression: Literal["none", "deflate", "lzw", "packbits", "zstd"] = "none"
+    level: int | None = None
+
+
+@frozen
+class PngOptions:
+    """How a PNG is written: `level` 0 (fast) to 9 (small); the pixels are the same."""
+
+    level: int = 1

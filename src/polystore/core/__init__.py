@@ -1,0 +1,1 @@
+"""Values and records; no I/O, nothing heavy."""

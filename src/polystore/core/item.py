@@ -1,0 +1,93 @@
+"""`Item`: a payload under its key, with its metadata and its history; `Saved`: what a save gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+import typing_extensions
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from polystore.core.payload import Json
+
+__all__ = ["Event", "Item", "Metadata", "Saved"]
+
+T_co = TypeVar("T_co", covariant=True)
+Kind_co = typing_extensions.TypeVar("Kind_co", covariant=True, default=T_co)
+
+
+@frozen(kw_only=True)
+class Metadata:
+    """What is known of an array beside its elements. Each field may be empty: not known.
+
+    `axes` are lower-case names, slowest first, as in OME-Zarr (`("t", "c", "y", "x")`); `scale` is the
+    physical size of one step along each axis, and `unit` the unit that it is in (`"micrometer"`), both
+    of the length of `axes`; `channel_names` has one name per channel; `attributes` is free. Don't
+    change the mapping: it is shared, not copied.
+
+    >>> Metadata(axes=("y", "x"), scale=(0.65, 0.65), unit=("micrometer", "micrometer")).present()
+    ('axes', 'scale', 'unit')
+    """
+
+    axes: tuple[str, ...] = ()
+    scale: tuple[float, ...] = ()
+    unit: tuple[str, ...] = ()
+    channel_names: tuple[str, ...] = ()
+    attributes: Mapping[str, Json] = field(factory=dict[str, "Json"], hash=False)
+
+    def present(self) -> tuple[str, ...]:
+        """Give the names of the fields that hold something."""
+        names = ("axes", "scale", "unit", "channel_names", "attributes")
+        return tuple(name for name in names if getattr(self, name))
+
+
+@frozen
+class Event:
+    """One thing that happened to an item: which step, under which key, how many bytes.
+
+    `step` is the step itself (`Load(...)`, `Convert(...)`); where the history was read back from a
+    store, it is the step's JSON spec. `version` is polystore's.
+    """
+
+    key: str
+    step: object
+    nbytes: int
+    version: str
+
+
+@frozen
+class Item(Generic[T_co, Kind_co]):
+    """A payload under its key.
+
+    The key is not checked here (an item is a value; saving one with a bad key is `InvalidKey`), and
+    the payload is held, not copied.
+
+    The second type parameter is what sinks see, and equals the first unless a step says otherwise:
+    `convert(to="jax")` gives `Item[jax.Array, Array]`, so that a JSON sink refuses it also where JAX
+    is not installed and `jax.Array` means `Any`. `Item[T]` is all that one writes.
+
+    >>> Item("a.json", {"wells": 96}).payload
+    {'wells': 96}
+    """
+
+    key: str
+    payload: T_co
+    metadata: Metadata = Metadata()
+    history: tuple[Event, ...] = ()
+
+
+@frozen
+class Saved:
+    """What a save did: where, whether it wrote, how many bytes, and what it could not keep.
+
+    `status` is `"skipped"` where the key existed and `if_exists="skip"` was asked for; `nbytes` is then 0.
+    `nbytes` is the stored size for files and the array's size elsewhere. `dropped` names the fields
+    of `Metadata` that held something and that the format cannot carry.
+    """
+
+    key: str
+    config: object
+    status: Literal["written", "skipped"]
+    nbytes: int
+    dropped: tuple[str, ...] = ()

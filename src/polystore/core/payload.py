@@ -1,0 +1,151 @@
+"""What an item can hold: arrays of any framework, lazy arrays, mappings, JSON, tables, regions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from attrs import frozen
+
+from polystore.core.outcome import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "ALIGNMENT",
+    "Array",
+    "ArraySpec",
+    "HostArray",
+    "Json",
+    "LazyArray",
+    "Payload",
+    "Region",
+    "Roi",
+    "Rois",
+    "Table",
+    "aligned_empty",
+    "bytes_of",
+]
+
+HostArray: TypeAlias = "NDArray[Any]"
+"""An array in the memory of this process: a `numpy.ndarray`."""
+
+Region: TypeAlias = tuple[slice, ...]
+"""One slice of step 1 per axis."""
+
+Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+"""What JSON can say. Text is a `str`."""
+
+
+class Array(Protocol):
+    """An array of any framework: it has a shape, a dtype, and can be handed over by DLPack.
+
+    A protocol, not a union of the frameworks' classes: where a framework is not installed, its
+    class is `Any` to the type checkers, and a union with `Any` in it refuses nothing.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        ...
+
+    @property
+    def dtype(self) -> object:
+        """The element type, in the framework's own terms."""
+        ...
+
+    def __dlpack__(self) -> object:
+        """Give the DLPack capsule of the array."""
+        ...
+
+
+@frozen
+class ArraySpec:
+    """What is known of an array before its elements are read.
+
+    `dtype` is NumPy's name of it (`"uint16"`, `">f4"`); `blocks` is the shape in which the source
+    reads best (a chunk, a strip), of the same length as `shape`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    axes: tuple[str, ...]
+    blocks: tuple[int, ...]
+
+
+@frozen
+class LazyArray:
+    """An array that is read region by region. `read` gives a fresh array, or why there is none."""
+
+    spec: ArraySpec
+    read: Callable[[Region], Outcome[HostArray]]
+
+
+@frozen
+class Table:
+    """Named columns of equal length, each a one-dimensional array."""
+
+    columns: Mapping[str, HostArray]
+
+
+@frozen
+class Roi:
+    """One region of interest.
+
+    `kind` is ImageJ's word for it (`"polygon"`, `"rectangle"`, `"point"`, ...), `points` its vertices as
+    `(y, x)` in pixels, `position` the plane that it lies on, or `None` for all of them.
+    """
+
+    name: str
+    kind: str
+    points: tuple[tuple[float, float], ...]
+    position: int | None = None
+
+
+@frozen
+class Rois:
+    """Regions of interest, in their order."""
+
+    regions: tuple[Roi, ...]
+
+
+Payload: TypeAlias = "Array | LazyArray | Mapping[str, Array] | Json | Table | Rois"
+"""What an `Item` can hold."""
+
+ALIGNMENT = 64
+"""Bytes. XLA shares CPU memory with JAX only at this alignment; it is also a cache line."""
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> HostArray:
+    """Give an uninitialised, writable, C-ordered array whose memory begins at a multiple of 64.
+
+    Every array that polystore allocates comes from here, so that JAX can share it. The dtype must
+    not hold Python objects.
+
+    >>> import numpy as np
+    >>> aligned_empty((3, 5), np.dtype("u2")).ctypes.data % 64
+    0
+    """
+    import numpy as np
+
+    nbytes = math.prod(shape) * dtype.itemsize
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return np.ndarray(shape, dtype, memory, start)
+
+
+def bytes_of(array: HostArray) -> memoryview:
+    """Give the memory of a C-ordered array as bytes, shared and writable if the array is.
+
+    Works for the dtypes too that the buffer protocol does not know (datetimes, bfloat16).
+
+    >>> import numpy as np
+    >>> bytes(bytes_of(np.array([1, 256], ">u2")))
+    b'\\x00\\x01\\x01\\x00'
+    """
+    import numpy as np
+
+    return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b"")

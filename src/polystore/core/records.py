@@ -1,0 +1,313 @@
+"""The four records, and the values that they speak in.
+
+A record is a plain frozen value: a name and functions. What a store, format or framework cannot
+do is a field that is `None`. The functions take their arguments by position. Each gives an
+`Outcome` and does not raise. Two exceptions to that, which the dispatcher reports: a package that
+a function imports may be missing (`MissingDependency`), and a bug (`Unexpected`).
+
+The type parameters of `Framework`, `ByteStore` and `Backend` are declared covariant although they
+stand in argument positions: `Backend[DiskConfig, Disk]` is then a `Backend[object, object]`, which is how
+a registry holds them. That is safe because each is found by the key that it declares, and its
+functions are only given what its own `open` (or `owns`) has vouched for.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from attrs import frozen
+from typing_extensions import Buffer
+
+from polystore.core.item import Item, Metadata, Saved
+from polystore.core.key import Key
+from polystore.core.outcome import Outcome
+from polystore.core.payload import HostArray, LazyArray, Payload
+
+__all__ = [
+    "Backend",
+    "Buffer",
+    "ByteStore",
+    "Casting",
+    "Codec",
+    "Context",
+    "Decoded",
+    "Encoded",
+    "FileFormat",
+    "Framework",
+    "IfExists",
+    "Limits",
+    "Opened",
+    "Page",
+    "Reach",
+    "Readable",
+    "SaveOptions",
+    "Sink",
+    "Source",
+    "Stat",
+    "Transfer",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+A_co = TypeVar("A_co", covariant=True)
+C_co = TypeVar("C_co", covariant=True)
+H_co = TypeVar("H_co", covariant=True)
+
+IfExists: TypeAlias = Literal["fail", "replace", "skip"]
+"""What a save does where the key exists. The operating system decides who was first, not a check."""
+
+Casting: TypeAlias = Literal["exact", "same_kind"]
+"""`"exact"` refuses a change of dtype as `Lossy`; `"same_kind"` allows it within a kind, as NumPy does."""
+
+Page: TypeAlias = tuple[Key, ...]
+"""Some keys of a listing: those of one folder, or of one answer of a server."""
+
+
+class Source(Generic[T_co]):
+    """A config that can be loaded from, giving payloads of type `T_co`. A static type only."""
+
+    __slots__ = ()
+
+
+class Sink(Generic[T_contra]):
+    """A config that can be saved to, taking payloads of type `T_contra`. A static type only."""
+
+    __slots__ = ()
+
+
+@frozen
+class FileFormat(Generic[T_co]):
+    """The name of a file format and its suffixes (lower case, with the dot, compound ones too).
+
+    The type parameter is what a load of the format gives.
+
+    >>> FileFormat("qoi", (".qoi",)).name
+    'qoi'
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+
+
+class Reach(enum.Enum):
+    """How far what is saved can be seen: from this process, this machine, or the network."""
+
+    PROCESS = "process"
+    MACHINE = "machine"
+    NETWORK = "network"
+
+
+@frozen
+class Readable:
+    """Bytes that can be read at any position: of a file, an object, a buffer.
+
+    `read_into(offset, buffer)` fills the buffer as far as there are bytes and gives how many it wrote;
+    it may raise `OSError`, which the store that made it turns into an error. It is safe to call
+    from several threads. `close` frees what it holds.
+    """
+
+    size: int
+    read_into: Callable[[int, memoryview], int]
+    close: Callable[[], None]
+
+
+@frozen
+class Limits:
+    """What a decoder may allocate: `max_bytes` for one decoded payload."""
+
+    max_bytes: int = 16 * 2**30
+
+
+@frozen
+class Encoded:
+    """A payload as bytes: `buffers` in their order, never joined; `nbytes` is their sum.
+
+    The buffers may be the array's own memory. `dropped` names the metadata that the format could
+    not carry.
+    """
+
+    buffers: Iterable[Buffer]
+    nbytes: int
+    dropped: tuple[str, ...] = ()
+
+
+@frozen
+class Decoded(Generic[T_co]):
+    """What a file held: the payload (memory of its own) and the metadata."""
+
+    payload: T_co
+    metadata: Metadata = Metadata()
+
+
+@frozen
+class Codec(Generic[T_co]):
+    """A file format as two pure functions: they see no path and do no I/O of their own.
+
+    - `format`: the name and the suffixes, by which the registry finds the codec.
+    - `encode(item, options)`: the bytes of an item whose payload holds host arrays;
+      `UnsupportedPayload` or `Lossy` where the format cannot hold it, before anything is written.
+      `options` is an instance of the `options` class below, or `None` for the defaults.
+    - `decode(source, limits)`: the payload and metadata; `Corrupt` for bytes of any other kind,
+      `TooLarge` beyond the limits.
+    - `open(source, limits)`: the same payload lazily, or `None` if the format has no regions.
+    - `options`: the class of this format's options, or `None` if it has none.
+    """
+
+    format: FileFormat[T_co]
+    encode: Callable[[Item[Payload], object], Outcome[Encoded]]
+    decode: Callable[[Readable, Limits], Outcome[Decoded[T_co]]]
+    open: Callable[[Readable, Limits], Outcome[LazyArray]] | None
+    options: type[object] | None = None
+
+
+@frozen
+class Transfer:
+    """How an array is to be handed over.
+
+    `device` is in the framework's own words (`"cpu"`, `"cuda:0"`), `None` for where it is or the
+    framework's default; `copy=None` shares memory where it can, `True` never, `False` fails where it
+    would have to copy; `casting` is `"exact"` or `"same_kind"`.
+    """
+
+    device: str | None = None
+    copy: bool | None = None
+    casting: Casting = "exact"
+
+
+@frozen
+class Framework(Generic[A_co]):
+    """An array framework: how its arrays come from host memory and go there.
+
+    - `owns(value)`: whether the value is one of its arrays. It must not import the framework: a
+      value of it can only exist where it has been imported.
+    - `to_host(array, transfer)`: the array in host memory, sharing it as `transfer.copy` says;
+      `Lossy` if a mask, dtype or value would change.
+    - `from_host(array, transfer)`: an array of the framework; the host array may be of any dtype,
+      byte order and strides. `Lossy` or `UnsupportedPayload` for what it cannot hold.
+    - `from_dlpack(array, transfer)`: the same from another framework's array without passing
+      through the host, or `None`. `UnsupportedPayload` sends the hand-over through the host.
+    - `place(array, transfer)`: one of its own arrays on the device asked for, copied if asked; or
+      `None`: then it goes through the host.
+    """
+
+    name: str
+    owns: Callable[[object], bool]
+    to_host: Callable[[A_co, Transfer], Outcome[HostArray]]
+    from_host: Callable[[HostArray, Transfer], Outcome[A_co]]
+    from_dlpack: Callable[[object, Transfer], Outcome[A_co]] | None = None
+    place: Callable[[A_co, Transfer], Outcome[A_co]] | None = None
+
+
+@frozen
+class Stat:
+    """What stands under a key: a `"file"` (or array) or a `"folder"`.
+
+    `nbytes` is the stored size where the store knows it without reading; `modified_ns` is
+    nanoseconds since the epoch, or `None`.
+    """
+
+    kind: Literal["file", "folder"]
+    nbytes: int | None
+    modified_ns: int | None
+
+
+@frozen
+class SaveOptions:
+    """How to save: what to do where the key exists, and the format's options or `None`."""
+
+    if_exists: IfExists = "fail"
+    options: object = None
+
+
+@frozen
+class Opened:
+    """A backend together with a handle that its `open` gave."""
+
+    backend: Backend[object, object]
+    handle: object
+
+
+@frozen
+class Context:
+    """What a store may ask for while it works: codecs, arrays brought to the host, other stores.
+
+    - `codec(format)` and `codec_for(key)`: the codec of a format, or of a key's suffix.
+    - `to_host(item)`: the same item with its arrays in host memory.
+    - `open(config)`: the backend and the handle of another config, for stores made of others.
+    """
+
+    codec: Callable[[FileFormat[object]], Outcome[Codec[object]]]
+    codec_for: Callable[[str], Outcome[Codec[object]]]
+    to_host: Callable[[Item[Payload]], Outcome[Item[Payload]]]
+    open: Callable[[object], Outcome[Opened]]
+
+
+@frozen(kw_only=True)
+class ByteStore(Generic[C_co, H_co]):
+    """A store of bytes under keys. It becomes a backend, with every format, in `backends.bytestore`.
+
+    - `name`: its word in specs and messages. `config`: the type of its config.
+    - `reach`: how far its data can be seen.
+    - `open(config)` gives a handle, `close(handle)` frees it. A store that does not exist yet opens
+      too: the first `put` makes it.
+    - `get(handle, key)`: the bytes, to be closed by the caller.
+    - `put(handle, key, encoded, if_exists)`: write all or nothing; `True` if written, `False` if
+      skipped. One of many writers under `"fail"` wins, the others get `AlreadyExists`.
+    - `stat(handle, key)`, `delete(handle, key)`: `NotFound` where there is nothing.
+    - `list(handle, folder)`: every key below a folder (`""` for all), lazily, in no order.
+    - `move(handle, old, new, if_exists)`, `link(handle, key, target)`: as `put`, in one step.
+    - `lock(handle, key, seconds)`: a context manager that holds the key's lock, or `LockTimeout`.
+    - `limits(config)`: what decoders may allocate; `None` for the default.
+    - `root(config)`: the absolute folder that keys are relative to, where there is one.
+    - `reserved`: part names that are no keys here.
+    """
+
+    name: str
+    config: type[C_co]
+    reach: Reach
+    open: Callable[[C_co], Outcome[H_co]]
+    close: Callable[[H_co], None]
+    get: Callable[[H_co, Key], Outcome[Readable]] | None = None
+    put: Callable[[H_co, Key, Encoded, IfExists], Outcome[bool]] | None = None
+    stat: Callable[[H_co, Key], Outcome[Stat]] | None = None
+    list: Callable[[H_co, str], Iterator[Outcome[Page]]] | None = None
+    delete: Callable[[H_co, Key], Outcome[None]] | None = None
+    move: Callable[[H_co, Key, Key, IfExists], Outcome[None]] | None = None
+    link: Callable[[H_co, Key, Key], Outcome[None]] | None = None
+    lock: Callable[[H_co, Key, float], Outcome[AbstractContextManager[None]]] | None = None
+    limits: Callable[[C_co], Limits] | None = None
+    root: Callable[[C_co], str] | None = None
+    reserved: frozenset[str] = frozenset()
+
+
+@frozen(kw_only=True)
+class Backend(Generic[C_co, H_co]):
+    """A store of items under keys: what the dispatcher works with.
+
+    The fields are as in `ByteStore`, but on items:
+
+    - `open(config, context)` gives a handle.
+    - `load(handle, key, format)`: the item; `format` overrides what the suffix says, in stores of
+      files, and is `None` elsewhere.
+    - `save(handle, key, item, options)`: all or nothing. The payload may be of any framework: a
+      store that holds host arrays brings it there with `context.to_host`.
+    """
+
+    name: str
+    config: type[C_co]
+    reach: Reach
+    open: Callable[[C_co, Context], Outcome[H_co]]
+    close: Callable[[H_co], None]
+    load: Callable[[H_co, Key, FileFormat[object] | None], Outcome[Item[Payload]]] | None = None
+    save: Callable[[H_co, Key, Item[Payload], SaveOptions], Outcome[Saved]] | None = None
+    stat: Callable[[H_co, Key], Outcome[Stat]] | None = None
+    list: Callable[[H_co, str], Iterator[Outcome[Page]]] | None = None
+    delete: Callable[[H_co, Key], Outcome[None]] | None = None
+    move: Callable[[H_co, Key, Key, IfExists], Outcome[None]] | None = None
+    link: Callable[[H_co, Key, Key], Outcome[None]] | None = None
+    lock: Callable[[H_co, Key, float], Outcome[AbstractContextManager[None]]] | None = None
+    root: Callable[[C_co], str] | None = None
+    reserved: frozenset[str] = frozenset()

@@ -1,0 +1,276 @@
+"""`Registry`: an immutable value that finds a record by its key. Registering makes a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar
+
+from attrs import evolve, field, frozen
+
+from polystore.core.errors import (
+    BackendNotRegistered,
+    DuplicateRecord,
+    StorageError,
+    UnknownFormat,
+    UnknownFramework,
+)
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.records import Backend, ByteStore, Codec, FileFormat, Framework
+
+__all__ = ["Entries", "Entry", "Record", "Registry", "StoreRecord", "entries_of", "no_plugins"]
+
+StoreRecord: TypeAlias = "ByteStore[object, object] | Backend[object, object]"
+Record: TypeAlias = (
+    "Codec[object] | Framework[object] | ByteStore[object, object] | Backend[object, object]"
+)
+"""Any of the four records."""
+
+K_co = TypeVar("K_co", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+
+@frozen
+class Entry(Generic[K_co, R_co]):
+    """A record's name and key, and the function that gives the record, which may import it."""
+
+    name: str
+    key: K_co
+    load: Callable[[], Outcome[R_co]]
+
+
+StoreEntry: TypeAlias = Entry[type[object], StoreRecord]
+FormatEntry: TypeAlias = Entry[FileFormat[object], Codec[object]]
+FrameworkEntry: TypeAlias = Entry[str, Framework[object]]
+
+
+@frozen
+class Entries:
+    """Entries by kind; `errors` has one for each plugin that could not be read."""
+
+    stores: tuple[StoreEntry, ...] = ()
+    formats: tuple[FormatEntry, ...] = ()
+    frameworks: tuple[FrameworkEntry, ...] = ()
+    errors: tuple[StorageError, ...] = ()
+
+    def __add__(self, other: Entries) -> Entries:
+        """Give these entries and the other ones."""
+        return Entries(
+            self.stores + other.stores,
+            self.formats + other.formats,
+            self.frameworks + other.frameworks,
+            self.errors + other.errors,
+        )
+
+
+def no_plugins() -> Entries:
+    """Give no entries: for a registry that is complete as it is."""
+    return Entries()
+
+
+def entries_of(records: Iterable[Record]) -> Entries:
+    """Give the entries of records that are at hand."""
+    found = Entries()
+    for record in records:
+        found += _entry_of(record)
+    return found
+
+
+def _entry_of(record: Record) -> Entries:
+    match record:
+        case Codec():
+            format = record.format
+            return Entries(formats=(Entry(format.name, format, partial(Success, record)),))
+        case Framework():
+            name = record.name
+            return Entries(frameworks=(Entry(name, name, partial(Success, record)),))
+        case ByteStore() | Backend():
+            return Entries(stores=(Entry(record.name, record.config, partial(Success, record)),))
+
+
+@frozen
+class _Index:
+    """Entries by what they are looked up by."""
+
+    stores: Mapping[type[object], StoreEntry]
+    formats: Mapping[FileFormat[object], FormatEntry]
+    suffixes: Mapping[str, FormatEntry]
+    frameworks: Mapping[str, FrameworkEntry]
+
+
+def _index(entries: Entries) -> Outcome[_Index]:
+    names: dict[tuple[str, str], str] = {}
+    for claim, name in _claims(entries):
+        if claim in names:
+            return Failure(
+                DuplicateRecord(
+                    name,
+                    None,
+                    f"Two records claim the {claim[0]} {claim[1]!r}: {names[claim]!r} and {name!r}.",
+                    "Give one of them another, or leave one out.",
+                )
+            )
+        names[claim] = name
+    return Success(
+        _Index(
+            {entry.key: entry for entry in entries.stores},
+            {entry.key: entry for entry in entries.formats},
+            {suffix.lower(): entry for entry in entries.formats for suffix in entry.key.suffixes},
+            {entry.key: entry for entry in entries.frameworks},
+        )
+    )
+
+
+def _claims(entries: Entries) -> Iterable[tuple[tuple[str, str], str]]:
+    for store in entries.stores:
+        yield ("store name", store.name), store.name
+        yield ("config type", f"{store.key.__module__}.{store.key.__qualname__}"), store.name
+    for format in entries.formats:
+        yield ("format name", format.name), format.name
+        for suffix in format.key.suffixes:
+            yield ("suffix", suffix.lower()), format.name
+    for framework in entries.frameworks:
+        yield ("framework name", framework.name), framework.name
+
+
+@frozen(eq=False)
+class Registry:
+    """Records by key: stores by config type, codecs by format and suffix, frameworks by name.
+
+    It is immutable; `extended` gives a new one. Built-in records are imported when first found.
+    `plugins` is asked the first time that something is not found among our own.
+
+    >>> from polystore import default_registry
+    >>> default_registry().find_framework("jax").map(lambda record: record.name)
+    <Success: jax>
+    """
+
+    own: Entries
+    plugins: Callable[[], Entries]
+    _own_index: _Index = field(repr=False)
+
+    @classmethod
+    def of(cls, *records: Record) -> Outcome[Registry]:
+        """Give a registry of just these records; `DuplicateRecord` if two share a key.
+
+        >>> Registry.of().map(lambda registry: registry.own.stores)
+        <Success: ()>
+        """
+        return cls.from_entries(entries_of(records))
+
+    @classmethod
+    def from_entries(
+        cls, own: Entries, plugins: Callable[[], Entries] = no_plugins
+    ) -> Outcome[Registry]:
+        """Give a registry of entries, and of plugins that are asked for on the first miss."""
+        return _index(own).map(lambda index: cls(own, plugins, index))
+
+    def extended(self, *records: Record) -> Outcome[Registry]:
+        """Give a new registry with these records too; `DuplicateRecord` if a key is taken."""
+        own = self.own + entries_of(records)
+        return _index(own).map(lambda index: evolve(self, own=own, own_index=index))
+
+    def entries(self) -> Entries:
+        """Give every entry, the plugins' after our own. A plugin that claims what is taken is an error."""
+        merged = self.own
+        for plugin in _one_by_one(self.plugins()):
+            both = merged + plugin
+            clash = _index(both)
+            merged = both if is_successful(clash) else merged + Entries(errors=(clash.failure(),))
+        return merged
+
+    def _indices(self) -> Iterable[_Index]:
+        yield self._own_index
+        yield from (_index(self.entries()).map(lambda index: (index,)).value_or(()))
+
+    def _failed_plugins(self) -> str:
+        failed = " ".join(error.message for error in self.entries().errors)
+        return f" A plugin that failed may be the reason: {failed}" if failed else ""
+
+    def find_store(self, config: object) -> Outcome[StoreRecord]:
+        """Give the store whose config type is that of `config`, or `BackendNotRegistered`."""
+        for index in self._indices():
+            if type(config) in index.stores:
+                return index.stores[type(config)].load()
+        known = ", ".join(entry.key.__name__ for entry in self.entries().stores)
+        return Failure(
+            BackendNotRegistered(
+                "",
+                config,
+                f"No store is registered for {type(config).__name__}.",
+                f"Registered are {known}: install the plugin that brings it, or use a Dispatcher "
+                f"whose registry has it.{self._failed_plugins()}",
+            )
+        )
+
+    def find_codec(self, format: FileFormat[object]) -> Outcome[Codec[object]]:
+        """Give the codec of a format, or `UnknownFormat`."""
+        for index in self._indices():
+            if format in index.formats:
+                return index.formats[format].load()
+        return Failure(
+            UnknownFormat(
+                "", None, f"The format {format.name!r} is not registered.", self._suffixes()
+            )
+        )
+
+    def find_codec_for(self, key: str) -> Outcome[Codec[object]]:
+        """Give the codec of the key's suffix (the longest known one, case-blind), or `UnknownFormat`."""
+        name = key.rpartition("/")[2].lower()
+        suffixes = [name[i:] for i, character in enumerate(name) if character == "."]
+        for index in self._indices():
+            for suffix in suffixes:
+                if suffix in index.suffixes:
+                    return index.suffixes[suffix].load()
+        return Failure(
+            UnknownFormat(
+                key, None, f"No format is registered for the suffix of {key!r}.", self._suffixes()
+            )
+        )
+
+    def _suffixes(self) -> str:
+        known = (suffix for entry in self.entries().formats for suffix in entry.key.suffixes)
+        return (
+            f"Name the format, as in load(store, format=TIFF), or use one of the suffixes "
+            f"{' '.join(known)}.{self._failed_plugins()}"
+        )
+
+    def find_framework(self, name: str) -> Outcome[Framework[object]]:
+        """Give the framework of that name, or `UnknownFramework`, which suggests the near name."""
+        for index in self._indices():
+            if name in index.frameworks:
+                return index.frameworks[name].load()
+        known = [entry.name for entry in self.entries().frameworks]
+        near = get_close_matches(name, known, 1)
+        return Failure(
+            UnknownFramework(
+                "",
+                None,
+                f"No framework is called {name!r}.",
+                f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(known)}.",
+            )
+        )
+
+    def find_owner(self, value: object) -> Outcome[Framework[object]]:
+        """Give the framework that the value is an array of, or `UnknownFramework`."""
+        for index in self._indices():
+            for entry in index.frameworks.values():
+                framework = entry.load()
+                if is_successful(framework) and framework.unwrap().owns(value):
+                    return framework
+        return Failure(
+            UnknownFramework(
+                "",
+                None,
+                f"A {type(value).__name__} is no array of a registered framework.",
+                "Make it a NumPy array first, or register its framework.",
+            )
+        )
+
+
+def _one_by_one(entries: Entries) -> Iterable[Entries]:
+    yield Entries(errors=entries.errors)
+    yield from (Entries(stores=(entry,)) for entry in entries.stores)
+    yield from (Entries(formats=(entry,)) for entry in entries.formats)
+    yield from (Entries(frameworks=(entry,)) for entry in entries.frameworks)

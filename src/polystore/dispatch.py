@@ -1,0 +1,363 @@
+"""The dispatcher: it does what steps say, against a registry and a pool of handles."""
+
+from __future__ import annotations
+
+import atexit
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from attrs import evolve, field, frozen
+
+from polystore.backends.bytestore import backend_of
+from polystore.builtin import EXTRAS
+from polystore.core.errors import (
+    FunctionFailed,
+    MissingDependency,
+    StorageError,
+    Unexpected,
+    UnsupportedOperation,
+    UnsupportedPayload,
+)
+from polystore.core.item import Event, Item, Saved
+from polystore.core.key import parse_key
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+from polystore.core.records import (
+    Backend,
+    ByteStore,
+    Context,
+    FileFormat,
+    Framework,
+    Opened,
+    SaveOptions,
+)
+from polystore.core.registry import Registry
+from polystore.core.version import __version__
+from polystore.discover import default_registry
+from polystore.frameworks.handover import hand_over, payload_on_host
+from polystore.pool import HandlePool
+from polystore.steps.apply import Apply
+from polystore.steps.compose import Pipeline, Step
+from polystore.steps.convert import Convert
+from polystore.steps.load import Load
+from polystore.steps.rename import Rename, new_key
+from polystore.steps.save import Save
+
+if TYPE_CHECKING:
+    from polystore.core.key import Key
+    from polystore.core.payload import Payload
+
+__all__ = ["Dispatcher", "default_dispatcher", "handles"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@frozen
+class Dispatcher:
+    """Runs steps against a registry. Steps that are called run on the default one.
+
+    It pickles, without its open handles, as long as its registry does.
+
+    >>> from polystore import Item, MemoryConfig, default_registry, save
+    >>> dispatcher = Dispatcher(default_registry())
+    >>> dispatcher.run(save(MemoryConfig()), Item("a.json", 1)).map(lambda saved: saved.status)
+    <Success: written>
+    """
+
+    registry: Registry
+    pool: HandlePool = field(factory=HandlePool, eq=False, repr=False)
+
+    def __reduce__(self) -> tuple[Callable[..., Dispatcher], tuple[Registry, ...]]:
+        """Pickle the registry only, handles belong to this process; the default one by its name."""
+        if self is default_dispatcher():
+            return default_dispatcher, ()
+        return Dispatcher, (self.registry,)
+
+    def run(self, step: Step[A, B], value: A) -> Outcome[B]:
+        """Give the outcome of one step, or of a pipeline, on one value. Never raises an `Exception`.
+
+        A package that is not installed is `MissingDependency`; what nobody foresaw is `Unexpected`.
+        """
+        return self.guarded(lambda: cast("Outcome[B]", self._run(step, value)), value)
+
+    def guarded(self, action: Callable[[], Outcome[B]], about: object) -> Outcome[B]:
+        """Give the outcome of an action: the one place where the unforeseen is caught."""
+        try:
+            return action()
+        except ImportError as exception:
+            return Failure(_missing(exception, about))
+        except Exception as exception:  # the outermost boundary: a bug is a value too
+            return Failure(_unexpected(exception, about))
+
+    def open(self, config: object) -> Outcome[Opened]:
+        """Give the store of a config and its handle, opened on first use and kept."""
+        return self.pool.get(config, lambda: self._open(config))
+
+    def backend(self, config: object) -> Outcome[Backend[object, object]]:
+        """Give the store that knows this type of config, without opening it."""
+        return self.registry.find_store(config).map(
+            lambda record: backend_of(record) if isinstance(record, ByteStore) else record
+        )
+
+    def _open(self, config: object) -> Outcome[Opened]:
+        def opened(backend: Backend[object, object]) -> Outcome[Opened]:
+            handle = backend.open(config, self._context())
+            return handle.map(lambda it: Opened(backend, it))
+
+        return and_then(self.backend(config), opened)
+
+    def _context(self) -> Context:
+        registry = self.registry
+
+        def to_host(item: Item[Payload]) -> Outcome[Item[Payload]]:
+            payload = payload_on_host(item.payload, registry.find_owner)
+            return payload.map(lambda it: Item(item.key, it, item.metadata, item.history))
+
+        return Context(registry.find_codec, registry.find_codec_for, to_host, self.open)
+
+    def _run(self, step: object, value: object) -> Outcome[object]:
+        match step:
+            case Pipeline():
+                return self._pipeline(step, value)
+            case Load():
+                return self._load(step, value)
+            case Save():
+                return self._save(step, value)
+            case Convert():
+                return self._on_item(step, value, lambda item: self._convert(step, item))
+            case Apply():
+                return self._on_item(step, value, lambda item: _call(step.function, item))
+            case Rename():
+                return self._on_item(step, value, lambda item: _renamed(step, item))
+            case _ if callable(step):
+                return cast("Step[object, object]", step)(value)
+            case _:
+                return Failure(_not_fitting(step, value))
+
+    def _pipeline(self, pipeline: Pipeline[object, object], value: object) -> Outcome[object]:
+        skipped = self._skipped(pipeline, value)
+        if skipped is not None:
+            return skipped
+        outcome: Outcome[object] = Success(value)
+        for step in pipeline.steps:
+            outcome = self._run(step, outcome.unwrap())
+            if not is_successful(outcome):
+                break
+        return outcome
+
+    def _skipped(self, pipeline: Pipeline[object, object], value: object) -> Outcome[object] | None:
+        """Give `Saved("skipped")` if the pipeline would end in skipping: asked before any work."""
+        load, *between, save = pipeline.steps if len(pipeline.steps) > 1 else (None, None)
+        if not (isinstance(load, Load) and isinstance(save, Save) and save.if_exists == "skip"):
+            return None
+        source = self.open(load.source)
+        if not is_successful(source):
+            return None
+        key: Outcome[str] = _parsed(value, load.source, source.unwrap().backend).map(str)
+        for step in between:
+            if isinstance(step, Rename):
+                key = and_then(key, partial(_rename_key, step))
+            elif not isinstance(step, (Apply, Convert)):
+                return None
+        if not is_successful(key):
+            return None
+        return self._skip_existing(save, key.unwrap())
+
+    def _skip_existing(self, save: Save[object], key: str) -> Outcome[object] | None:
+        opened = self.open(save.sink)
+        if not is_successful(opened):
+            return None
+        backend, handle = opened.unwrap().backend, opened.unwrap().handle
+        parsed = _parsed(key, save.sink, backend)
+        if backend.stat is None or not is_successful(parsed):
+            return None
+        stat = backend.stat(handle, parsed.unwrap())
+        if is_successful(stat) and stat.unwrap().kind == "file":
+            return Success(Saved(key, save.sink, "skipped", 0))
+        return None
+
+    def _load(self, step: Load[object], value: object) -> Outcome[object]:
+        opened = self.open(step.source)
+        if not is_successful(opened):
+            return opened
+        backend, handle = opened.unwrap().backend, opened.unwrap().handle
+        if backend.load is None:
+            return Failure(_unsupported("load from", step.source, backend.name))
+        key = _parsed(value, step.source, backend)
+        if not is_successful(key):
+            return key
+        item = backend.load(handle, key.unwrap(), step.format)
+        return item.map(lambda it: _recorded(it, step)).alt(
+            lambda error: _located(error, key.unwrap(), step.source)
+        )
+
+    def _save(self, step: Save[object], value: object) -> Outcome[object]:
+        if not isinstance(value, Item):
+            return Failure(_not_fitting(step, value))
+        item = cast("Item[Payload]", value)
+        opened = self.open(step.sink)
+        if not is_successful(opened):
+            return opened
+        backend, handle = opened.unwrap().backend, opened.unwrap().handle
+        if backend.save is None:
+            return Failure(_unsupported("save to", step.sink, backend.name))
+        key = _parsed(item.key, step.sink, backend)
+        if not is_successful(key):
+            return key
+        saved = backend.save(
+            handle,
+            key.unwrap(),
+            _recorded(item, step),
+            SaveOptions(step.if_exists, step.options),
+        )
+        return saved.alt(lambda error: _located(error, key.unwrap(), step.sink))
+
+    def _on_item(
+        self, step: object, value: object, run: Callable[[Item[object]], Outcome[Item[object]]]
+    ) -> Outcome[object]:
+        if not isinstance(value, Item):
+            return Failure(_not_fitting(step, value))
+        item = cast("Item[object]", value)
+        return (
+            run(item)
+            .map(lambda it: _recorded(it, step))
+            .alt(lambda error: _located(error, item.key, None))
+        )
+
+    def _convert(self, step: Convert[object], item: Item[object]) -> Outcome[Item[object]]:
+        find = self.registry.find_framework
+        target = Success(step.to) if isinstance(step.to, Framework) else find(step.to)
+        payload = and_then(
+            target,
+            lambda to: hand_over(item.payload, to, step.transfer, self.registry.find_owner),
+        )
+        return payload.map(lambda it: Item(item.key, it, item.metadata, item.history))
+
+
+def _parsed(key: object, config: object, backend: Backend[object, object]) -> Outcome[Key]:
+    root = backend.root(config) if backend.root is not None else None
+    parsed = parse_key(cast("str", key), root, backend.reserved)
+    return parsed if is_successful(parsed) else Failure(evolve(parsed.failure(), config=config))
+
+
+def _recorded(item: Item[B], step: object) -> Item[B]:
+    nbytes = getattr(item.payload, "nbytes", 0)
+    event = Event(item.key, step, nbytes if isinstance(nbytes, int) else 0, __version__)
+    return Item(item.key, item.payload, item.metadata, (*item.history, event))
+
+
+def _call(function: Callable[..., object], item: Item[object]) -> Outcome[Item[object]]:
+    return _run_users(function, item.payload, item.key).map(
+        lambda payload: Item(item.key, payload, item.metadata, item.history)
+    )
+
+
+def _renamed(step: Rename, item: Item[object]) -> Outcome[Item[object]]:
+    return _rename_key(step, item.key).map(
+        lambda key: Item(key, item.payload, item.metadata, item.history)
+    )
+
+
+def _rename_key(step: Rename, key: str) -> Outcome[str]:
+    return _run_users(lambda old: new_key(step, old), key, key, step.to)
+
+
+def _run_users(function: Callable[[A], B], value: A, key: str, named: object = None) -> Outcome[B]:
+    """Call a function that is the user's: whatever it raises is `FunctionFailed`."""
+    try:
+        return Success(function(value))
+    except Exception as exception:  # the user's function may raise anything
+        name = getattr(named if callable(named) else function, "__qualname__", repr(function))
+        reason = f"{type(exception).__name__}: {exception}"
+        return Failure(
+            FunctionFailed(
+                key,
+                None,
+                f"The function {name} failed on {key!r}: {reason}.",
+                "Mend the function; the error's traceback shows where. Nothing was saved.",
+                traceback.format_exc(),
+            )
+        )
+
+
+def _located(error: StorageError, key: str, config: object) -> StorageError:
+    """Give the error with the key and config that it lacks: codecs know neither."""
+    return evolve(error, key=error.key or key, config=error.config or config)
+
+
+def _unsupported(what: str, config: object, name: str) -> UnsupportedOperation:
+    return UnsupportedOperation(
+        "",
+        config,
+        f"One cannot {what} a {name} store.",
+        "Use a store that can, or a pipeline that copies to one.",
+    )
+
+
+def _not_fitting(step: object, value: object) -> UnsupportedPayload:
+    return UnsupportedPayload(
+        "",
+        None,
+        f"{type(step).__name__} cannot take a {type(value).__name__}.",
+        "Steps after load take an Item: Item(key, payload). A type checker shows where.",
+    )
+
+
+def _key_of(value: object) -> str:
+    return cast("Item[object]", value).key if isinstance(value, Item) else str(value)
+
+
+def _missing(exception: ImportError, value: object) -> MissingDependency:
+    package = (exception.name or "").partition(".")[0]
+    extra = EXTRAS.get(package, "")
+    install = f"polystore[{extra}]" if extra else package
+    return MissingDependency(
+        _key_of(value),
+        None,
+        f"The package {package!r} is needed here and cannot be imported: {exception}.",
+        f"Install it: pip install '{install}'.",
+        package,
+        extra,
+    )
+
+
+def _unexpected(exception: Exception, value: object) -> Unexpected:
+    return Unexpected(
+        _key_of(value),
+        None,
+        f"polystore did not foresee this: {type(exception).__name__}: {exception}.",
+        "Please report it as a bug, with the error's traceback.",
+        traceback.format_exc(),
+    )
+
+
+@cache
+def default_dispatcher() -> Dispatcher:
+    """Give the dispatcher that steps run on when they are called; its handles close at exit."""
+    dispatcher = Dispatcher(default_registry())
+    atexit.register(dispatcher.pool.close)
+    return dispatcher
+
+
+@contextmanager
+def handles() -> Iterator[None]:
+    """Close, at the end of the block, every handle that the default dispatcher opened in it.
+
+    The content of a memory store goes with its handle.
+
+    >>> from polystore import Item, MemoryConfig, load, save
+    >>> with handles():
+    ...     scratch = MemoryConfig(name="doctest-handles")
+    ...     saved = save(scratch)(Item("a.json", 1))
+    >>> type(load(scratch)("a.json").failure()).__name__
+    'NotFound'
+    """
+    pool = default_dispatcher().pool
+    before = pool.configs()
+    try:
+        yield
+    finally:
+        pool.close(keep=before)

@@ -1,0 +1,1 @@
+"""Codecs: buffers to payload and back, pure; one file per format."""

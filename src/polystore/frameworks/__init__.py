@@ -1,0 +1,1 @@
+"""Frameworks: their arrays to host arrays and back; one file per framework."""

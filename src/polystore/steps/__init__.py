@@ -1,0 +1,1 @@
+"""Steps: frozen values that say what to do with an item. The dispatcher does it."""

@@ -1,0 +1,59 @@
+"""`load`: a key becomes an item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from polystore.core.item import Item
+    from polystore.core.key import KeyLike
+    from polystore.core.outcome import Outcome
+    from polystore.core.payload import Payload
+    from polystore.core.records import FileFormat, Source
+
+__all__ = ["Load", "load"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@frozen
+class Load(Generic[T_co]):
+    """Load from `source`; `format` overrides what the key's suffix says. Made by `load`."""
+
+    source: Source[object]
+    format: FileFormat[T_co] | None = None
+
+    def __call__(self, key: KeyLike, /) -> Outcome[Item[T_co]]:
+        """Load the item under the key, with the default dispatcher."""
+        from polystore.dispatch import default_dispatcher
+
+        return default_dispatcher().run(self, key)
+
+
+@overload
+def load(source: Source[T]) -> Load[T]: ...
+@overload
+def load(source: Source[Payload], *, format: FileFormat[T]) -> Load[T]: ...
+def load(source: Source[object], *, format: FileFormat[object] | None = None) -> Load[object]:
+    """Give the step that loads a key from a store.
+
+    Called with a key, it gives an `Item` whose payload is memory of its own, or `NotFound`,
+    `NotAFile`, `InvalidKey`, `UnknownFormat`, `Corrupt`, `TooLarge`, `PermissionDenied`,
+    `MissingDependency`, or another `StorageError`.
+
+    `format` says what a file is where its suffix does not; it also narrows the static type. A store
+    that holds no files (Zarr, memory) does not take one.
+
+    >>> from polystore import MemoryConfig, Item, save
+    >>> memory = MemoryConfig(name="doctest-load")
+    >>> save(memory)(Item("wells.json", {"rows": 8})).map(lambda saved: saved.status)
+    <Success: written>
+    >>> load(memory)("wells.json").map(lambda item: item.payload)
+    <Success: {'rows': 8}>
+    >>> print(load(memory)("well.json").failure().advice)
+    Did you mean 'wells.json'?
+    """
+    return Load(source, format)
