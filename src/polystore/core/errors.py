@@ -47,8 +47,8 @@ __all__ = [
 ]
 
 
-def _sentences(error: StorageError) -> str:
-    return f"{error.message} {error.advice}"
+def _sentences(self: StorageError) -> str:
+    return f"{self.message} {self.advice}"
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from attrs import frozen
 
@@ -28,6 +28,7 @@ __all__ = [
     "Table",
     "aligned_empty",
     "bytes_of",
+    "is_host_array",
 ]
 
 HostArray: TypeAlias = "NDArray[Any]"
@@ -149,3 +150,14 @@ def bytes_of(array: HostArray) -> memoryview:
     import numpy as np
 
     return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b"")
+
+
+def is_host_array(value: object) -> TypeGuard[HostArray]:
+    """Whether the value is a `numpy.ndarray`.
+
+    >>> is_host_array([1, 2])
+    False
+    """
+    import numpy as np
+
+    return isinstance(value, np.ndarray)

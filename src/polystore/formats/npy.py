@@ -16,7 +16,7 @@ from polystore.configs import NPY
 from polystore.core.errors import Corrupt, TooLarge, UnsupportedPayload
 from polystore.core.item import Item
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
-from polystore.core.payload import HostArray, Payload, aligned_empty, bytes_of
+from polystore.core.payload import HostArray, Payload, aligned_empty, bytes_of, is_host_array
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
     import numpy as np
 
     array = item.payload
-    if not isinstance(array, np.ndarray):
+    if not is_host_array(array):
         return _cannot(f"a {type(array).__name__}", "Save arrays as .npy, JSON or text as such.")
     if array.dtype.hasobject:
         return _cannot("Python objects", "Make it an array of numbers, strings or records first.")
@@ -158,7 +158,7 @@ def _read_header(source: Readable) -> bytes:
     """Give the bytes of the header, or fewer where there is none."""
     first = bytearray(min(source.size, _FIRST_READ))
     count = source.read_into(0, memoryview(first))
-    width = 2 if first[6:7] == b"\x01" else 4
+    width = 2 if first[6:7] == bytes([1]) else 4
     length = 8 + width + int.from_bytes(first[8 : 8 + width], "little")
     if length > count and count == _FIRST_READ and length <= HEADER_MAX + 12:
         first = bytearray(min(source.size, length))
