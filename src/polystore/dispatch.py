@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -28,10 +28,10 @@ from polystore.core.records import (
     Backend,
     ByteStore,
     Context,
-    FileFormat,
     Framework,
     Opened,
     SaveOptions,
+    Transfer,
 )
 from polystore.core.registry import Registry
 from polystore.core.version import __version__
@@ -121,17 +121,19 @@ class Dispatcher:
     def _run(self, step: object, value: object) -> Outcome[object]:
         match step:
             case Pipeline():
-                return self._pipeline(step, value)
+                return self._pipeline(cast("Pipeline[object, object]", step), value)
             case Load():
-                return self._load(step, value)
+                return self._load(cast("Load[object]", step), value)
             case Save():
-                return self._save(step, value)
+                return self._save(cast("Save[object]", step), value)
             case Convert():
-                return self._on_item(step, value, lambda item: self._convert(step, item))
+                convert = cast("Convert[object]", step)
+                return _on_item(convert, value, lambda item: self._convert(convert, item))
             case Apply():
-                return self._on_item(step, value, lambda item: _call(step.function, item))
+                apply = cast("Apply[object, object]", step)
+                return _on_item(apply, value, lambda item: _call(apply.function, item))
             case Rename():
-                return self._on_item(step, value, lambda item: _renamed(step, item))
+                return _on_item(step, value, lambda item: _renamed(step, item))
             case _ if callable(step):
                 return cast("Step[object, object]", step)(value)
             case _:
@@ -150,14 +152,15 @@ class Dispatcher:
 
     def _skipped(self, pipeline: Pipeline[object, object], value: object) -> Outcome[object] | None:
         """Give `Saved("skipped")` if the pipeline would end in skipping: asked before any work."""
-        load, *between, save = pipeline.steps if len(pipeline.steps) > 1 else (None, None)
-        if not (isinstance(load, Load) and isinstance(save, Save) and save.if_exists == "skip"):
+        first, last = pipeline.steps[0], pipeline.steps[-1]
+        if not (isinstance(first, Load) and isinstance(last, Save)) or last.if_exists != "skip":
             return None
+        load, save = cast("Load[object]", first), cast("Save[object]", last)
         source = self.open(load.source)
         if not is_successful(source):
             return None
         key: Outcome[str] = _parsed(value, load.source, source.unwrap().backend).map(str)
-        for step in between:
+        for step in pipeline.steps[1:-1]:
             if isinstance(step, Rename):
                 key = and_then(key, partial(_rename_key, step))
             elif not isinstance(step, (Apply, Convert)):
@@ -215,26 +218,24 @@ class Dispatcher:
         )
         return saved.alt(lambda error: _located(error, key.unwrap(), step.sink))
 
-    def _on_item(
-        self, step: object, value: object, run: Callable[[Item[object]], Outcome[Item[object]]]
-    ) -> Outcome[object]:
-        if not isinstance(value, Item):
-            return Failure(_not_fitting(step, value))
-        item = cast("Item[object]", value)
-        return (
-            run(item)
-            .map(lambda it: _recorded(it, step))
-            .alt(lambda error: _located(error, item.key, None))
-        )
-
     def _convert(self, step: Convert[object], item: Item[object]) -> Outcome[Item[object]]:
         find = self.registry.find_framework
         target = Success(step.to) if isinstance(step.to, Framework) else find(step.to)
+        how = Transfer(step.device, step.copy, step.casting)
         payload = and_then(
-            target,
-            lambda to: hand_over(item.payload, to, step.transfer, self.registry.find_owner),
+            target, lambda to: hand_over(item.payload, to, how, self.registry.find_owner)
         )
         return payload.map(lambda it: Item(item.key, it, item.metadata, item.history))
+
+
+def _on_item(
+    step: object, value: object, run: Callable[[Item[object]], Outcome[Item[object]]]
+) -> Outcome[object]:
+    if not isinstance(value, Item):
+        return Failure(_not_fitting(step, value))
+    item = cast("Item[object]", value)
+    done = run(item).map(lambda it: _recorded(it, step))
+    return done.alt(lambda error: _located(error, item.key, None))
 
 
 def _parsed(key: object, config: object, backend: Backend[object, object]) -> Outcome[Key]:
@@ -343,7 +344,7 @@ def default_dispatcher() -> Dispatcher:
 
 
 @contextmanager
-def handles() -> Iterator[None]:
+def handles() -> Generator[None]:
     """Close, at the end of the block, every handle that the default dispatcher opened in it.
 
     The content of a memory store goes with its handle.

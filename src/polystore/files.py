@@ -20,7 +20,6 @@ from polystore.steps.load import Load
 from polystore.steps.save import Save
 
 if TYPE_CHECKING:
-    from polystore.core.payload import HostArray
     from polystore.core.records import FileFormat, IfExists, Opened, Sink, Source
 
 __all__ = ["list_files", "read", "write"]

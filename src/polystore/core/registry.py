@@ -28,6 +28,7 @@ Record: TypeAlias = (
 """Any of the four records."""
 
 K_co = TypeVar("K_co", covariant=True)
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -80,13 +81,21 @@ def entries_of(records: Iterable[Record]) -> Entries:
 def _entry_of(record: Record) -> Entries:
     match record:
         case Codec():
-            format = record.format
-            return Entries(formats=(Entry(format.name, format, partial(Success, record)),))
+            codec = record
+            return Entries(
+                formats=(Entry(codec.format.name, codec.format, partial(_found, codec)),)
+            )
         case Framework():
-            name = record.name
-            return Entries(frameworks=(Entry(name, name, partial(Success, record)),))
+            framework = record
+            name = framework.name
+            return Entries(frameworks=(Entry(name, name, partial(_found, framework)),))
         case ByteStore() | Backend():
-            return Entries(stores=(Entry(record.name, record.config, partial(Success, record)),))
+            store = record
+            return Entries(stores=(Entry(store.name, store.config, partial(_found, store)),))
+
+
+def _found(record: R) -> Outcome[R]:
+    return Success(record)
 
 
 @frozen

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar, overload
 
 from attrs import frozen
 
-from polystore.core.records import Framework, Transfer
+from polystore.core.records import Casting, Framework
 
 if TYPE_CHECKING:
     import jax
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from polystore.core.item import Item
     from polystore.core.outcome import Outcome
     from polystore.core.payload import Array, HostArray, Payload
-    from polystore.core.records import Casting
 
 __all__ = ["Convert", "ConvertToJax", "ConvertToTorch", "convert"]
 
@@ -28,7 +27,9 @@ class Convert(Generic[T_co]):
     """Convert to a framework, given by its registered name or as a record. Made by `convert`."""
 
     to: str | Framework[T_co]
-    transfer: Transfer = Transfer()
+    device: str | None = None
+    copy: bool | None = None
+    casting: Casting = "exact"
 
     def __call__(self, item: Item[object, Payload], /) -> Outcome[Item[T_co, Array]]:
         """Convert the item's array, with the default dispatcher."""
@@ -107,4 +108,4 @@ def convert(
     >>> convert(to="numpy")(item).map(lambda item: item.payload.tolist())
     <Success: [0, 1, 2]>
     """
-    return Convert(to, Transfer(device, copy, casting))
+    return Convert(to, device, copy, casting)

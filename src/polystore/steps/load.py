@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from attrs import frozen
 
+from polystore.core.records import FileFormat, Source
+
 if TYPE_CHECKING:
     from polystore.core.item import Item
     from polystore.core.key import KeyLike
     from polystore.core.outcome import Outcome
     from polystore.core.payload import Payload
-    from polystore.core.records import FileFormat, Source
 
 __all__ = ["Load", "load"]
 

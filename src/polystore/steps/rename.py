@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import frozen
 
@@ -31,7 +31,8 @@ class Rename:
         """Give the item under its new key, with the default dispatcher."""
         from polystore.dispatch import default_dispatcher
 
-        step: Step[Item[T, Kind], Item[T, Kind]] = self
+        # Bound to this call's types: strict checkers cannot infer them through a generic method.
+        step = cast("Step[Item[T, Kind], Item[T, Kind]]", self)
         return default_dispatcher().run(step, item)
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import frozen
 
+from polystore.core.records import IfExists, Sink
+
 if TYPE_CHECKING:
     from polystore.core.item import Item, Saved
     from polystore.core.outcome import Outcome
-    from polystore.core.records import IfExists, Sink
 
 __all__ = ["Save", "save"]
 
