@@ -1,0 +1,280 @@
+"""How cattrs writes and reads what a spec is made of. Imported when a spec is written or read."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TypeVar, Union, cast, get_args, get_origin
+
+from attrs import frozen
+from cattrs import Converter, ForbiddenExtraKeysError, transform_error
+
+from polystore.core.outcome import is_successful
+from polystore.core.records import FileFormat, Framework, Sink, Source
+from polystore.core.registry import Registry
+from polystore.steps.apply import Apply
+from polystore.steps.compose import Pipeline
+from polystore.steps.convert import Convert
+from polystore.steps.load import Load
+from polystore.steps.rename import Rename
+from polystore.steps.save import Save
+
+__all__ = ["NotInSpecError", "Tagged", "at", "reader", "writer"]
+
+T = TypeVar("T")
+
+STEPS: dict[str, type[object]] = {
+    "pipeline": Pipeline,
+    "load": Load,
+    "save": Save,
+    "convert": Convert,
+    "apply": Apply,
+    "rename": Rename,
+}
+"""The tag of each step in a spec."""
+
+
+class Tagged:
+    """Stands, for the converter, for any step or config: an object with one key, its tag."""
+
+
+class NotInSpecError(Exception):
+    """Raised within a converter: `reason`, and `where` as a path below the spec."""
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.reason = reason
+        self.where = where
+
+
+@cache
+def writer(registry: Registry) -> Converter:
+    """Give the converter that writes what the registry knows."""
+    converter = Converter(omit_if_default=True)
+    hooks = _Writing(registry, converter)
+    for fits, hook in (
+        (_is_pipeline, hooks.pipeline),
+        (_is_tagged, hooks.tagged),
+        (_is_format, hooks.format),
+        (_is_framework, hooks.framework),
+        (_is_function, hooks.function),
+        (_is_text_or_function, hooks.text_or_function),
+        (_is_options, hooks.options),
+    ):
+        converter.register_unstructure_hook_func(fits, hook)
+    return converter
+
+
+@frozen
+class _Writing:
+    registry: Registry
+    converter: Converter
+
+    def tagged(self, value: object) -> dict[str, object]:
+        for tag, kind in _kinds(self.registry).items():
+            if type(value) is kind:
+                return {tag: self.converter.unstructure(value)}
+        raise NotInSpecError(f"a {type(value).__name__} is no step and no registered config")
+
+    def pipeline(self, value: Pipeline[object, object]) -> list[object]:
+        return [self.tagged(step) for step in value.steps]
+
+    def options(self, value: object) -> object:
+        for name, kind in _option_kinds(self.registry).items():
+            if type(value) is kind:
+                return {name: self.converter.unstructure(value)}
+        if value is None:
+            return None
+        raise NotInSpecError(f"{type(value).__name__} is the options of no registered format")
+
+    def format(self, value: FileFormat[object] | None) -> str | None:
+        return None if value is None else value.name
+
+    def framework(self, value: str | Framework[object]) -> str:
+        if isinstance(value, str):
+            return value
+        if is_successful(self.registry.find_framework(value.name)):
+            return value.name
+        raise NotInSpecError(f"the framework {value.name!r} is not registered")
+
+    def function(self, value: Callable[..., object]) -> str:
+        module = getattr(value, "__module__", None)
+        name = getattr(value, "__qualname__", None)
+        if not module or not name or "<" in name:
+            raise NotInSpecError(
+                f"{value!r} has no name that another process could know: use a function of a module"
+            )
+        return f"{module}:{name}"
+
+    def text_or_function(self, value: object) -> object:
+        return {"function": self.function(value)} if callable(value) else value
+
+
+def reader(registry: Registry, functions: Mapping[str, Callable[..., object]]) -> Converter:
+    """Give the converter that reads what the registry knows, with these functions by name."""
+    converter = Converter(forbid_extra_keys=True)
+    hooks = _Reading(registry, functions, converter)
+    for fits, hook in (
+        (_is_pipeline, hooks.pipeline),
+        (_is_tagged, hooks.tagged),
+        (_is_format, hooks.format),
+        (_is_framework, hooks.framework),
+        (_is_function, hooks.function),
+        (_is_text_or_function, hooks.text_or_function),
+        (_is_options, hooks.options),
+    ):
+        converter.register_structure_hook_func(fits, hook)
+    for primitive in (str, int, float, bool):
+        converter.register_structure_hook(primitive, _primitive)
+    return converter
+
+
+@frozen
+class _Reading:
+    registry: Registry
+    functions: Mapping[str, Callable[..., object]]
+    converter: Converter
+
+    def tagged(self, value: object, _kind: object) -> object:
+        return self._one_of(value, _kinds(self.registry))
+
+    def options(self, value: object, _kind: object) -> object:
+        return None if value is None else self._one_of(value, _option_kinds(self.registry))
+
+    def _one_of(self, value: object, kinds: Mapping[str, type[object]]) -> object:
+        tag, body = _one_tag(value, kinds)
+        return at(tag, lambda: self.converter.structure(body, _with_arguments(kinds[tag])))
+
+    def pipeline(self, value: object, _kind: object) -> Pipeline[object, object]:
+        if not isinstance(value, list):
+            raise TypeError("a pipeline is a list of steps")
+        steps = self.converter.structure(cast("list[object]", value), list[Tagged])
+        return Pipeline(tuple(cast("list[Callable[..., object]]", steps)))
+
+    def format(self, value: object, _kind: object) -> FileFormat[object] | None:
+        found = [entry.key for entry in self.registry.entries().formats if entry.name == value]
+        if value is not None and not found:
+            raise ValueError(f"no format is called {value!r}")
+        return found[0] if found else None
+
+    def framework(self, value: object, _kind: object) -> str:
+        found = self.registry.find_framework(_strict(str, value))
+        if not is_successful(found):
+            raise ValueError(str(found.failure()).rstrip("."))
+        return found.unwrap().name
+
+    def function(self, name: object, _kind: object) -> Callable[..., object]:
+        if not isinstance(name, str) or name not in self.functions:
+            given = ", ".join(self.functions) or "none"
+            raise ValueError(f"the function {name!r} was not given to from_spec (given: {given})")
+        return self.functions[name]
+
+    def text_or_function(self, value: object, kind: object) -> object:
+        if value is None or isinstance(value, str):
+            return value
+        tag, name = _one_tag(value, {"function": str})
+        return at(tag, lambda: self.function(name, kind))
+
+
+def at(tag: str, read: Callable[[], T]) -> T:
+    """Read what stands below a tag; an error in it becomes `NotInSpecError` with its whole place."""
+    try:
+        return read()
+    except Exception as error:
+        # cattrs writes "reason @ path"; a path found below a tag stands before the tag's own.
+        text = transform_error(error, tag and f".{tag}", _in_words)[0]
+        reason, *paths = text.split(" @ ")
+        raise NotInSpecError(reason, "".join(reversed(paths))) from error
+
+
+def _in_words(error: BaseException, _expected: object) -> str:
+    if isinstance(error, NotInSpecError):
+        return f"{error.reason} @ {error.where}"
+    if isinstance(error, KeyError):
+        return "it is missing"
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"there is no field {', '.join(map(repr, sorted(error.extra_fields)))}"
+    return str(error)
+
+
+def _kinds(registry: Registry) -> dict[str, type[object]]:
+    return STEPS | {entry.name: entry.key for entry in registry.entries().stores}
+
+
+def _option_kinds(registry: Registry) -> dict[str, type[object]]:
+    """Give the option classes by format name. Loads the codecs, which import nothing heavy."""
+    codecs = (entry.load() for entry in registry.entries().formats)
+    found = [codec.unwrap() for codec in codecs if is_successful(codec)]
+    return {codec.format.name: codec.options for codec in found if codec.options is not None}
+
+
+def _one_tag(value: object, known: Mapping[str, object]) -> tuple[str, object]:
+    if not isinstance(value, dict) or len(cast("dict[object, object]", value)) != 1:
+        raise TypeError(f"this must be an object with one key, one of {', '.join(known)}")
+    ((tag, body),) = cast("dict[str, object]", value).items()
+    if tag not in known:
+        raise ValueError(f"{tag!r} is none of {', '.join(known)}")
+    return tag, body
+
+
+_PRIMITIVES: dict[object, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+def _primitive(value: object, kind: type[T]) -> T:
+    return _strict(kind, value)
+
+
+def _strict(kind: type[T], value: object) -> T:
+    """Give the value if it is of the type: a number is no text, and `True` is no number."""
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise TypeError(f"{value!r} is not {_PRIMITIVES[kind]}")
+    return cast("T", value)
+
+
+def _with_arguments(kind: type[object]) -> type[object]:
+    """Give a generic class its type arguments, which cattrs asks for: any object will do."""
+    parameters = getattr(kind, "__parameters__", ())
+    make = cast(
+        "Callable[[tuple[object, ...]], type[object]]", getattr(kind, "__class_getitem__", None)
+    )
+    return make(tuple(object for _ in parameters)) if parameters else kind
+
+
+def _members(kind: object) -> tuple[object, ...]:
+    members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    return tuple(get_origin(member) or member for member in members)
+
+
+def _is_tagged(kind: object) -> bool:
+    return not {Source, Sink, Tagged}.isdisjoint(_members(kind))
+
+
+def _is_pipeline(kind: object) -> bool:
+    return Pipeline in _members(kind)
+
+
+def _is_format(kind: object) -> bool:
+    return FileFormat in _members(kind)
+
+
+def _is_framework(kind: object) -> bool:
+    return Framework in _members(kind)
+
+
+def _is_function(kind: object) -> bool:
+    return Callable in _members(kind) and str not in _members(kind)
+
+
+def _is_text_or_function(kind: object) -> bool:
+    return Callable in _members(kind) and str in _members(kind)
+
+
+def _is_options(kind: object) -> bool:
+    return kind is object

@@ -1,0 +1,181 @@
+"""Pipelines go to JSON and come back equal; a wrong spec is an error that says where."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polystore import (
+    NPY,
+    PNG,
+    TIFF,
+    DiskConfig,
+    InvalidSpec,
+    Json,
+    MemoryConfig,
+    Pipeline,
+    PngOptions,
+    Rename,
+    Save,
+    TiffOptions,
+    ZarrConfig,
+    apply,
+    compose,
+    convert,
+    from_spec,
+    is_successful,
+    load,
+    rename,
+    save,
+    to_spec,
+)
+from polystore.steps.convert import Convert
+from polystore.steps.load import Load
+
+FUNCTIONS: dict[str, Callable[[str], str]] = {
+    "posixpath:basename": posixpath.basename,
+    "posixpath:normpath": posixpath.normpath,
+}
+
+texts = st.text(min_size=1, max_size=8)
+roots = st.text("abcü /.", min_size=1, max_size=12)
+sizes = st.integers(0, 2**50)
+disks = st.builds(DiskConfig, roots, st.sampled_from(["atomic", "fsync"]), sizes)
+zarrs = st.builds(ZarrConfig, roots, sizes)
+stores = st.one_of(disks, zarrs, st.builds(MemoryConfig, texts))
+functions = st.sampled_from(list(FUNCTIONS.values()))
+options = st.one_of(
+    st.none(),
+    st.builds(PngOptions, st.integers(0, 9)),
+    st.builds(TiffOptions, st.sampled_from(["none", "zstd"]), st.none() | st.integers(1, 9)),
+)
+steps = st.one_of(
+    st.builds(Load[object], stores, st.sampled_from([None, NPY, TIFF, PNG])),
+    st.builds(
+        Convert[object],
+        st.sampled_from(["numpy", "torch", "jax"]),
+        st.none() | texts,
+        st.sampled_from([None, True, False]),
+        st.sampled_from(["exact", "same_kind"]),
+    ),
+    st.builds(apply, functions),
+    st.builds(Rename, st.none() | texts | functions, st.none() | texts, texts),
+    st.builds(Save[object], stores, st.sampled_from(["fail", "replace", "skip"]), options),
+)
+pipelines = st.lists(steps, min_size=1, max_size=8).map(
+    lambda some: Pipeline[object, object](tuple(some))
+)
+
+
+@given(st.one_of(pipelines, steps, stores))
+def test_what_is_written_is_read_back_equal(value: object) -> None:
+    text = json.dumps(to_spec(value).unwrap())
+    assert from_spec(json.loads(text), FUNCTIONS).unwrap() == value
+
+
+def json_paths(value: Json, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    paths = [path]
+    if isinstance(value, dict):
+        for key, below in cast("dict[str, Json]", value).items():
+            paths += json_paths(below, (*path, key))
+    elif isinstance(value, list):
+        for index, below in enumerate(cast("list[Json]", value)):
+            paths += json_paths(below, (*path, index))
+    return paths
+
+
+def replaced(value: Json, path: tuple[str | int, ...], new: Json) -> Json:
+    if not path:
+        return new
+    copy = json.loads(json.dumps(value))
+    below = copy
+    for part in path[:-1]:
+        below = below[part]
+    below[path[-1]] = new
+    return cast("Json", copy)
+
+
+junk: st.SearchStrategy[Json] = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts
+)
+junk_trees: st.SearchStrategy[Json] = st.recursive(
+    junk, lambda below: st.lists(below, max_size=2) | st.dictionaries(texts, below, max_size=2)
+)
+
+
+@given(pipelines, junk_trees, st.data())
+def test_a_damaged_spec_is_an_error_or_another_value(
+    pipeline: Pipeline[object, object], junk: Json, data: st.DataObject
+) -> None:
+    spec = to_spec(pipeline).unwrap()
+    path = data.draw(st.sampled_from(json_paths(spec)))
+    outcome = from_spec(replaced(spec, path, junk), FUNCTIONS)
+    if is_successful(outcome):
+        again = to_spec(outcome.unwrap()).unwrap()
+        assert from_spec(again, FUNCTIONS).unwrap() == outcome.unwrap()
+    else:
+        error = outcome.failure()
+        assert isinstance(error, InvalidSpec)
+        assert error.where.startswith("$")
+
+
+WRONG: list[tuple[Json, str, str]] = [
+    (None, "$", "an object with one key"),
+    ({"lode": {}}, "$", "'lode' is none of"),
+    ({"load": {}}, "$.load.source", "it is missing"),
+    ({"load": {"source": {"disk": {"root": 3}}}}, "$.load.source.disk.root", "3 is not text"),
+    ({"load": {"source": {"disk": {"root": "x", "y": 1}}}}, "$.load.source.disk", "no field 'y'"),
+    ({"disk": {"root": "x", "max_bytes": True}}, "$.disk.max_bytes", "not a whole number"),
+    ({"pipeline": {}}, "$.pipeline", "a list of steps"),
+    ({"pipeline": [{"convert": {"to": "jaxx"}}]}, "$.pipeline[0].convert.to", "'jax'"),
+    ({"convert": {"to": "jax", "copy": "no"}}, "$.convert.copy", "'no' is not true or false"),
+    ({"save": {"sink": {"disk": {"root": "x"}}, "if_exists": "ask"}}, "$.save.if_exists", "ask"),
+    ({"apply": {"function": "os:system"}}, "$.apply.function", "was not given to from_spec"),
+    ({"rename": {"to": {"function": "os:system"}}}, "$.rename.to.function", "was not given"),
+    ({"save": {"sink": {"disk": {"root": "x"}}, "options": {"tiff": {"level": "9"}}}},
+     "$.save.options.tiff.level", "'9' is not a whole number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "where", "why"), WRONG, ids=lambda value: str(value)[:40])
+def test_a_wrong_spec_says_where(spec: Json, where: str, why: str) -> None:
+    error = from_spec(spec).failure()
+    assert isinstance(error, InvalidSpec)
+    assert error.where == where
+    assert why in error.message
+
+
+def test_a_spec_is_short_where_nothing_is_special() -> None:
+    disk, zarr = DiskConfig(root="/data/plate"), ZarrConfig(root="/data/plate.zarr")
+    assert to_spec(compose(load(disk), convert(to="jax"), save(zarr))).unwrap() == {
+        "pipeline": [
+            {"load": {"source": {"disk": {"root": "/data/plate"}}}},
+            {"convert": {"to": "jax"}},
+            {"save": {"sink": {"zarr": {"root": "/data/plate.zarr"}}}},
+        ]
+    }
+
+
+def test_what_no_other_process_could_find_has_no_spec() -> None:
+    def local(key: str) -> str:
+        return key
+
+    for step in (rename(lambda key: key), rename(local), apply(local), compose(apply(local))):
+        error = to_spec(step).failure()
+        assert isinstance(error, InvalidSpec)
+        assert "no name that another process could know" in error.message
+
+
+def test_reading_a_spec_imports_nothing_that_it_names() -> None:
+    import sys
+
+    assert "antigravity" not in sys.modules
+    outcome = from_spec({"apply": {"function": "antigravity:geohash"}})
+    assert isinstance(outcome.failure(), InvalidSpec)
+    assert "antigravity" not in sys.modules

@@ -1,0 +1,47 @@
+"""The examples of the README and of the documentation run, and print what they say they print."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polystore import write
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("A01.tif", "A02.tif"):
+        image = np.arange(12, dtype=np.uint16).reshape(3, 4)
+        write(tmp_path / "plate" / name, image).unwrap()
+    namespace: dict[str, object] = {"__name__": "example"}
+    printed = ""
+    for language, text in blocks(page):
+        if language == "python":
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
+                exec(compile(text, f"{page.name}", "exec"), namespace)  # noqa: S102 - our own pages
+            printed = output.getvalue()
+        elif language == "text":
+            assert printed == text
+
+
+def test_every_page_but_the_lists_has_examples() -> None:
+    assert {page.name for page in PAGES if any(kind == "python" for kind, _ in blocks(page))} >= {
+        "README.md",
+        "guide.md",
+        "extending.md",
+    }
