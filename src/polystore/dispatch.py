@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from attrs import evolve, field, frozen
 
 from polystore.backends.bytestore import backend_of
-from polystore.builtin import EXTRAS
+from polystore.boundary import guarded
 from polystore.core.errors import (
     FunctionFailed,
-    MissingDependency,
     StorageError,
-    Unexpected,
     UnsupportedOperation,
     UnsupportedPayload,
 )
@@ -81,16 +79,7 @@ class Dispatcher:
 
         A package that is not installed is `MissingDependency`; what nobody foresaw is `Unexpected`.
         """
-        return self.guarded(lambda: cast("Outcome[B]", self._run(step, value)), value)
-
-    def guarded(self, action: Callable[[], Outcome[B]], about: object) -> Outcome[B]:
-        """Give the outcome of an action: the one place where the unforeseen is caught."""
-        try:
-            return action()
-        except ImportError as exception:
-            return Failure(_missing(exception, about))
-        except Exception as exception:  # the outermost boundary: a bug is a value too
-            return Failure(_unexpected(exception, about))
+        return guarded(lambda: cast("Outcome[B]", self._run(step, value)), _key_of(value))
 
     def open(self, config: object) -> Outcome[Opened]:
         """Give the store of a config and its handle, opened on first use and kept."""
@@ -309,30 +298,6 @@ def _not_fitting(step: object, value: object) -> UnsupportedPayload:
 
 def _key_of(value: object) -> str:
     return cast("Item[object]", value).key if isinstance(value, Item) else str(value)
-
-
-def _missing(exception: ImportError, value: object) -> MissingDependency:
-    package = (exception.name or "").partition(".")[0]
-    extra = EXTRAS.get(package, "")
-    install = f"polystore[{extra}]" if extra else package
-    return MissingDependency(
-        _key_of(value),
-        None,
-        f"The package {package!r} is needed here and cannot be imported: {exception}.",
-        f"Install it: pip install '{install}'.",
-        package,
-        extra,
-    )
-
-
-def _unexpected(exception: Exception, value: object) -> Unexpected:
-    return Unexpected(
-        _key_of(value),
-        None,
-        f"polystore did not foresee this: {type(exception).__name__}: {exception}.",
-        "Please report it as a bug, with the error's traceback.",
-        traceback.format_exc(),
-    )
 
 
 @cache

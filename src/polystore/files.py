@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast, overload
 
+from polystore.boundary import guarded
 from polystore.configs import DiskConfig, ZarrConfig
 from polystore.core.errors import UnsupportedOperation
 from polystore.core.item import Item, Metadata, Saved
@@ -47,7 +48,7 @@ def list_files(
     <Success: ('f2.json', 'f10.json')>
     """
     used = dispatcher or default_dispatcher()
-    return used.guarded(
+    return guarded(
         lambda: and_then(used.open(store), lambda it: _listed(it, store, suffixes, folder)), folder
     )
 

@@ -82,10 +82,10 @@ def test_what_is_written_is_read_back_equal(value: object) -> None:
 def json_paths(value: Json, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     paths = [path]
     if isinstance(value, dict):
-        for key, below in cast("dict[str, Json]", value).items():
+        for key, below in value.items():
             paths += json_paths(below, (*path, key))
     elif isinstance(value, list):
-        for index, below in enumerate(cast("list[Json]", value)):
+        for index, below in enumerate(value):
             paths += json_paths(below, (*path, index))
     return paths
 
