@@ -1,4 +1,16 @@
-"""How an array goes from one framework to another, and any payload to the host."""
+"""How an array goes from one framework to another, and any payload to the host.
+
+The plan has three ways, tried in this order:
+
+1. Within one framework: its `place` (another device, or a copy).
+2. Directly: the target's `from_dlpack`. It may decline with `UnsupportedPayload`, and does so for
+   whatever DLPack cannot say (bfloat16 of one side, a lazy conjugate, shards).
+3. Through the host: the source's `to_host`, then the target's `from_host`. Both share memory where
+   they can, so that this way costs no copy either for arrays that are in host memory already.
+
+The rules that keep values what they are (dtypes, strides, byte order) thus have one place per
+framework, its `from_host`; the direct way is a short cut that never has to be taken.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +27,16 @@ __all__ = ["FindOwner", "hand_over", "payload_on_host", "read_whole"]
 FindOwner: TypeAlias = Callable[[object], Outcome[Framework[object]]]
 """From a value to the framework whose array it is."""
 
+_NEVER_ARRAYS = frozenset((type(None), bool, int, float, str, list, tuple))
+"""JSON's own types: not asked for their framework, because a JSON document has many of them."""
+
 
 def read_whole(payload: object) -> Outcome[object]:
-    """Give a lazy array read as one array, and anything else as it is."""
+    """Give a lazy array read as one array, and anything else as it is.
+
+    >>> read_whole("text")
+    <Success: text>
+    """
     if isinstance(payload, LazyArray):
         return payload.read(tuple(slice(0, length) for length in payload.spec.shape))
     return Success(payload)
@@ -29,35 +48,31 @@ def hand_over(
     """Give the payload as an array of `target`; lazy arrays are read first.
 
     `UnsupportedPayload` if it is no array, or if `transfer` cannot be honoured; `Lossy` if it would
-    change. Between two frameworks it goes directly where `target.from_dlpack` takes it, and
-    through the host where not.
+    change; `UnknownFramework` for an array that no registered framework owns.
+
+    >>> from polystore import default_registry
+    >>> from polystore.frameworks.numpy import NUMPY
+    >>> hand_over("text", NUMPY, Transfer(), default_registry().find_owner).failure().message
+    'A str is no array, and only arrays are converted.'
     """
 
-    def direct(array: object) -> Outcome[object]:
-        return and_then(find_owner(array), lambda source: _between(array, source, target, transfer))
+    def between(array: object) -> Outcome[object]:
+        owner = find_owner(array)
+        if not is_successful(owner) and not _looks_like_array(array):
+            return Failure(_no_array(array))
+        return and_then(owner, lambda source: _between(array, source, target, transfer))
 
-    whole = and_then(read_whole(payload), direct)
-    if not is_successful(whole) and not hasattr(payload, "shape"):
-        kind = type(payload).__name__
-        return Failure(
-            UnsupportedPayload(
-                "",
-                None,
-                f"A {kind} is no array, and only arrays are converted.",
-                "Use apply with a function that makes it an array.",
-            )
-        )
-    return whole
+    return and_then(read_whole(payload), between)
 
 
 def _between(
     array: object, source: Framework[object], target: Framework[object], transfer: Transfer
 ) -> Outcome[object]:
     if source.name == target.name:
-        if transfer == Transfer():
-            return Success(array)
         if target.place is not None:
             return target.place(array, transfer)
+        if transfer.device is None and not transfer.copy:
+            return Success(array)
     elif target.from_dlpack is not None and source.name != "numpy":
         direct = target.from_dlpack(array, transfer)
         if is_successful(direct) or not isinstance(direct.failure(), UnsupportedPayload):
@@ -71,24 +86,46 @@ def _between(
 def payload_on_host(payload: object, find_owner: FindOwner) -> Outcome[Payload]:
     """Give the payload with its arrays as NumPy arrays, in a mapping of arrays too.
 
-    What is no array (JSON, text, tables, regions) is given as it is.
+    Lazy arrays are read. Memory is shared where it can be. What is no array (JSON, text, tables,
+    regions) is given as it is.
+
+    >>> from polystore import default_registry
+    >>> payload_on_host({"wells": 96}, default_registry().find_owner)
+    <Success: {'wells': 96}>
     """
-    if isinstance(payload, Mapping) and any(map(_is_array, payload.values())):
-        arrays: dict[str, object] = {}
-        for name, value in payload.items():
-            one = payload_on_host(value, find_owner)
-            if not is_successful(one):
-                return one
-            arrays[name] = one.unwrap()
-        return Success(cast("Payload", arrays))
-    if not _is_array(payload) and not isinstance(payload, LazyArray):
-        return Success(cast("Payload", payload))
-
-    def on_host(array: object) -> Outcome[Payload]:
-        return and_then(find_owner(array), lambda owner: owner.to_host(array, Transfer()))
-
-    return and_then(read_whole(payload), on_host)
+    if not isinstance(payload, Mapping):
+        return cast("Outcome[Payload]", _value_on_host(payload, find_owner))
+    values = cast("Mapping[str, object]", payload)
+    arrays: dict[str, object] = {}
+    for name, value in values.items():
+        one = _value_on_host(value, find_owner)
+        if not is_successful(one):
+            return Failure(one.failure())
+        arrays[name] = one.unwrap()
+    same = all(arrays[name] is value for name, value in values.items())
+    return Success(cast("Payload", payload if same else arrays))
 
 
-def _is_array(value: object) -> bool:
-    return hasattr(value, "shape") and hasattr(value, "dtype")
+def _value_on_host(value: object, find_owner: FindOwner) -> Outcome[object]:
+    if type(value) in _NEVER_ARRAYS:
+        return Success(value)
+    if isinstance(value, LazyArray):
+        return and_then(read_whole(value), lambda array: _value_on_host(array, find_owner))
+    owner = find_owner(value)
+    if is_successful(owner):
+        return owner.unwrap().to_host(value, Transfer())
+    return Failure(owner.failure()) if _looks_like_array(value) else Success(value)
+
+
+def _looks_like_array(value: object) -> bool:
+    # The class is asked, not the value: reading the shape of a nested tensor raises.
+    return hasattr(type(value), "__dlpack__") or hasattr(type(value), "__array__")
+
+
+def _no_array(value: object) -> UnsupportedPayload:
+    return UnsupportedPayload(
+        "",
+        None,
+        f"A {type(value).__name__} is no array, and only arrays are converted.",
+        "Use apply with a function that makes it an array.",
+    )

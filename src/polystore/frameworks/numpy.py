@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from polystore.core.errors import Lossy, UnsupportedPayload
+from polystore.core.errors import Lossy
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.records import Framework, Transfer
+from polystore.frameworks.sharing import no_device, own_copy, would_copy
 
 if TYPE_CHECKING:
     from polystore.core.payload import HostArray
@@ -17,11 +18,16 @@ __all__ = ["NUMPY"]
 
 def _owns(value: object) -> bool:
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic))
+    # While another thread imports NumPy, the module is there and its classes are not yet.
+    kinds = getattr(numpy, "ndarray", ()), getattr(numpy, "generic", ())
+    return isinstance(value, kinds)
 
 
 def _to_host(array: HostArray, transfer: Transfer, /) -> Outcome[HostArray]:
-    """Give the array as a plain `numpy.ndarray`; `Lossy` if it has masked elements."""
+    """Give the array as a plain `numpy.ndarray`; `Lossy` if it has masked elements.
+
+    A scalar (`numpy.float64(3)`) becomes a 0-d array, which is always a copy.
+    """
     import numpy as np
 
     if np.ma.is_masked(array):
@@ -33,23 +39,23 @@ def _to_host(array: HostArray, transfer: Transfer, /) -> Outcome[HostArray]:
                 "Fill them first, as in array.filled(0), or save the mask as an array of its own.",
             )
         )
+    if isinstance(array, np.generic) and transfer.copy is False:
+        return Failure(would_copy("it is a scalar, which has no memory to share"))
     return _from_host(np.asarray(array), transfer)
 
 
 def _from_host(array: HostArray, transfer: Transfer, /) -> Outcome[HostArray]:
     if transfer.device not in (None, "cpu"):
-        return Failure(
-            UnsupportedPayload(
-                "",
-                None,
-                f"NumPy has no device {transfer.device!r}.",
-                "Use device='cpu', or a framework that has it.",
-            )
-        )
-    return Success(array.copy() if transfer.copy else array)
+        return Failure(no_device("NumPy", transfer.device, ["cpu"]))
+    return own_copy(array, array.dtype) if transfer.copy else Success(array)
 
 
 NUMPY: Framework[HostArray] = Framework(
     name="numpy", owns=_owns, to_host=_to_host, from_host=_from_host, place=_to_host
 )
-"""The record of NumPy."""
+"""The record of NumPy.
+
+Scalars and subclasses (`matrix`, `memmap`, a masked array without masked elements) become plain
+arrays that share their memory. Every dtype is kept, byte order included; a copy (`copy=True`) is in
+C order. Arrays that come from JAX are read-only, because they share its immutable memory.
+"""

@@ -1,0 +1,236 @@
+"""What PyTorch's record makes of tensors that are more than their memory, and of devices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from typing import cast
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from polystore.core.errors import UnsupportedPayload
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.payload import aligned_empty
+from polystore.core.records import Framework, Transfer
+from polystore.frameworks.handover import hand_over
+from polystore.frameworks.jax import JAX
+from polystore.frameworks.numpy import NUMPY
+from polystore.frameworks.torch import TORCH
+
+FREE = Transfer()
+FROM_DLPACK = TORCH.from_dlpack
+PLACE = TORCH.place
+assert FROM_DLPACK is not None
+assert PLACE is not None
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def torchs(value: object) -> Outcome[Framework[object]]:
+    if TORCH.owns(value):
+        return Success(TORCH)
+    return Failure(UnsupportedPayload("", None, "not PyTorch's", ""))
+
+
+def child(code: str) -> str:
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def fake() -> torch.Tensor:
+    from torch._subclasses import FakeTensorMode
+
+    with FakeTensorMode():
+        return torch.ones(2)
+
+
+def mask_of() -> torch.Tensor:
+    from torch.masked import masked_tensor
+
+    return cast("torch.Tensor", masked_tensor(torch.ones(2), torch.tensor([True, False])))
+
+
+ODD: dict[str, Callable[[], torch.Tensor]] = {
+    "sparse": lambda: torch.eye(2).to_sparse(),
+    "csr": lambda: torch.eye(2).to_sparse_csr(),
+    "mkldnn": lambda: torch.eye(2).to_mkldnn(),
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    "jagged": lambda: torch.nested.nested_tensor(
+        [torch.ones(2), torch.ones(3)], layout=torch.jagged
+    ),
+    "quantised": lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8),
+    "meta": lambda: torch.ones(2, device="meta"),
+    "masked": mask_of,
+    "fake": fake,
+    "int4": lambda: torch.zeros(2, dtype=torch.uint8).view(torch.int4),
+    "bits8": lambda: torch.zeros(2, dtype=torch.uint8).view(torch.bits8),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("target", [NUMPY, JAX], ids=["numpy", "jax"])
+def test_what_is_more_than_its_memory_is_unsupported(name: str, target: Framework[object]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch says of most of these that they are in beta
+        tensor = ODD[name]()
+        for copy in (None, True, False):
+            error = hand_over(tensor, target, Transfer(copy=copy), torchs).failure()
+            assert isinstance(error, UnsupportedPayload)
+            assert error.message.startswith("The tensor ")
+            assert error.advice
+        assert PLACE(tensor, FREE).unwrap() is tensor
+
+
+def test_gradients_are_left_behind_but_not_the_memory() -> None:
+    tensor = torch.ones(3, requires_grad=True)
+    array = TORCH.to_host(tensor, Transfer(copy=False)).unwrap()
+    assert array.ctypes.data == tensor.data_ptr()
+    parameter = torch.nn.Parameter(torch.ones(3))
+    assert TORCH.to_host(parameter, FREE).unwrap().tolist() == [1, 1, 1]
+    there = cast("jax.Array", hand_over(tensor, JAX, FREE, torchs).unwrap())
+    assert there.unsafe_buffer_pointer() == tensor.data_ptr()
+
+
+def test_gradients_stay_within_pytorch() -> None:
+    tensor = torch.ones(3, requires_grad=True)
+    assert hand_over(tensor, TORCH, FREE, torchs).unwrap() is tensor
+    assert cast(
+        "torch.Tensor", hand_over(tensor, TORCH, Transfer(copy=True), torchs).unwrap()
+    ).grad_fn
+
+
+@pytest.mark.parametrize("target", [NUMPY, JAX], ids=["numpy", "jax"])
+def test_lazy_conjugates_and_negatives_arrive_computed(target: Framework[object]) -> None:
+    tensor = torch.tensor([1 + 2j, 3 - 4j])
+    for lazy in (tensor.conj(), tensor.conj().imag):
+        assert lazy.is_conj() or lazy.is_neg()
+        there = hand_over(lazy, target, FREE, torchs).unwrap()
+        assert np.asarray(there).tolist() == lazy.tolist()
+        refused = hand_over(lazy, target, Transfer(copy=False), torchs)
+        assert isinstance(refused.failure(), UnsupportedPayload)
+
+
+def test_jax_does_not_take_a_lazy_negative_directly() -> None:
+    """PyTorch exports it by DLPack without a word, with the sign lost."""
+    negative = torch.tensor([1 + 2j]).conj().imag
+    assert JAX.from_dlpack is not None
+    assert isinstance(JAX.from_dlpack(negative, FREE).failure(), UnsupportedPayload)
+
+
+def test_inside_vmap_it_is_an_error_value() -> None:
+    seen: list[bool] = []
+
+    def convert(tensor: torch.Tensor) -> torch.Tensor:
+        seen.append(is_successful(TORCH.to_host(tensor, FREE)))
+        return tensor
+
+    torch.func.vmap(convert)(torch.ones(2, 2))
+    assert seen == [False]
+
+
+def test_expanded_tensors_share() -> None:
+    tensor = torch.ones(1, 3).expand(4, 3)
+    array = TORCH.to_host(tensor, Transfer(copy=False)).unwrap()
+    assert array.strides == (0, 4)
+    assert (array == 1).all()
+
+
+def test_read_only_memory_is_not_given_to_pytorch() -> None:
+    array = aligned_empty((3,), np.dtype("f4"))
+    array[...] = 1
+    array.flags.writeable = False
+    TORCH.from_host(array, FREE).unwrap()[0] = 5
+    assert array.tolist() == [1, 1, 1]
+
+
+NEGATIVE = """
+import numpy as np
+from polystore.core.records import Transfer
+from polystore.frameworks.torch import TORCH
+
+backwards = np.arange(6, dtype="f4").reshape(2, 3)[:, ::-1]
+print(TORCH.from_dlpack(backwards, Transfer()).failure().advice)
+print(TORCH.from_host(backwards, Transfer()).unwrap().tolist())
+print(TORCH.from_host(backwards, Transfer(copy=False)).failure().advice)
+"""
+
+
+def test_a_negative_stride_does_not_abort_the_process() -> None:
+    assert child(NEGATIVE).splitlines() == [
+        "Copy the array first.",
+        "[[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]",
+        "Allow a copy, with copy=None.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "word", ["", "cudaa", "cuda:x", "cuda:99", "meta", "cpu:7", "cpu:", "a:b:c"]
+)
+def test_a_device_that_is_not_there_is_an_error_that_says_which_are(word: str) -> None:
+    asked = Transfer(device=word)
+    for outcome in (
+        TORCH.from_host(np.zeros(2), asked),
+        PLACE(torch.zeros(2), asked),
+        FROM_DLPACK(jax.numpy.zeros(2), asked),
+    ):
+        assert isinstance(outcome.failure(), UnsupportedPayload)
+        assert repr(word) in outcome.failure().message
+        assert "cpu" in outcome.failure().advice
+
+
+@pytest.mark.parametrize("word", ["cpu", "cpu:0"])
+def test_the_cpu_is_where_host_arrays_are(word: str) -> None:
+    array, tensor = np.ones(3), torch.ones(3)
+    assert TORCH.from_host(array, Transfer(word, False)).unwrap().data_ptr() == array.ctypes.data
+    assert PLACE(tensor, Transfer(word, False)).unwrap() is tensor
+    assert PLACE(tensor, Transfer(word, True)).unwrap().data_ptr() != tensor.data_ptr()
+
+
+@cuda
+def test_to_a_gpu_and_back() -> None:
+    for word in ("cuda", "cuda:0"):
+        array = np.arange(6, dtype="f4")[::-1]
+        tensor = TORCH.from_host(array, Transfer(word)).unwrap()
+        assert tensor.device == torch.device("cuda:0")
+        assert TORCH.to_host(tensor, FREE).unwrap().tolist() == array.tolist()
+        assert isinstance(
+            TORCH.from_host(array, Transfer(word, False)).failure(), UnsupportedPayload
+        )
+        assert isinstance(TORCH.to_host(tensor, Transfer(copy=False)).failure(), UnsupportedPayload)
+        assert PLACE(tensor, Transfer(word, False)).unwrap() is tensor
+        assert PLACE(tensor, Transfer("cpu")).unwrap().device.type == "cpu"
+        assert PLACE(tensor, Transfer(word, True)).unwrap().data_ptr() != tensor.data_ptr()
+
+
+@cuda
+def test_gpu_memory_is_shared_with_jax() -> None:
+    if not any(device.platform == "gpu" for device in jax.local_devices()):
+        pytest.skip("needs JAX with CUDA")
+    tensor = torch.arange(6, dtype=torch.float32, device="cuda:0")
+    there = cast("jax.Array", hand_over(tensor, JAX, Transfer(copy=False), torchs).unwrap())
+    assert there.unsafe_buffer_pointer() == tensor.data_ptr()
+    back = FROM_DLPACK(there, Transfer(copy=False)).unwrap()
+    assert back.data_ptr() == tensor.data_ptr()
+    wide = torch.tensor([2**40 + 5], device="cuda:0")
+    assert not is_successful(hand_over(wide, JAX, FREE, torchs))
+
+
+def test_owns_imports_nothing_and_survives_an_import_under_way() -> None:
+    assert child(
+        "import sys, types\n"
+        "from polystore.frameworks.torch import TORCH\n"
+        "from polystore.frameworks.jax import JAX\n"
+        "from polystore.frameworks.numpy import NUMPY\n"
+        "every = (TORCH, JAX, NUMPY)\n"
+        "print([it.owns(1) for it in every])\n"
+        "print([name for name in ('torch', 'jax', 'numpy', 'ml_dtypes') if name in sys.modules])\n"
+        "sys.modules.update({it.name: types.ModuleType(it.name) for it in every})\n"
+        "print([it.owns(1) for it in every])\n"
+    ).splitlines() == ["[False, False, False]", "[]", "[False, False, False]"]
+

@@ -1,0 +1,282 @@
+"""Between any two frameworks: the same bits there and back, or a typed error; sharing as asked."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import jax
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from polystore.core.errors import Lossy, UnknownFramework, UnsupportedPayload
+from polystore.core.outcome import Failure, Outcome, Success, fold, is_successful
+from polystore.core.payload import HostArray, aligned_empty
+from polystore.core.records import Framework, Transfer
+from polystore.frameworks.handover import hand_over
+from polystore.frameworks.jax import JAX
+from polystore.frameworks.numpy import NUMPY
+from polystore.frameworks.sharing import PLAIN_DTYPES
+from polystore.frameworks.torch import TORCH
+
+FRAMEWORKS: dict[str, Framework[object]] = {"numpy": NUMPY, "torch": TORCH, "jax": JAX}
+PAIRS = list(itertools.product(FRAMEWORKS, FRAMEWORKS))
+
+ML_DTYPES = (
+    *("bfloat16", "complex32", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz"),
+    *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+)
+SMALL_INTS = {"int2": 2, "int4": 4, "uint2": 2, "uint4": 4}
+IN_TORCH = PLAIN_DTYPES | {
+    *("bfloat16", "complex32", "float8_e4m3fn", "float8_e4m3fnuz"),
+    *("float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+}
+IN_JAX = PLAIN_DTYPES | set(ML_DTYPES) - {"complex32"} | set(SMALL_INTS)
+ONLY_WITH_X64 = {"int64", "uint64", "float64", "complex128"}
+ONLY_IN_NUMPY = ("longdouble", "clongdouble", "M8[ns]", "m8[s]", "U3", "S2", "V5", "i4,f8")
+
+Layout: TypeAlias = Callable[[HostArray], HostArray]
+
+
+def find_owner(value: object) -> Outcome[Framework[object]]:
+    for framework in FRAMEWORKS.values():
+        if framework.owns(value):
+            return Success(framework)
+    return Failure(UnknownFramework("", None, type(value).__name__, ""))
+
+
+def dtype_named(name: str) -> np.dtype[Any]:
+    known = name in ML_DTYPES or name in SMALL_INTS
+    return np.dtype(getattr(ml_dtypes, name) if known else name)
+
+
+def aligned(array: HostArray) -> HostArray:
+    copy = aligned_empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def fortran(array: HostArray) -> HostArray:
+    return aligned(array.T).T
+
+
+def permuted(array: HostArray) -> HostArray:
+    return np.moveaxis(aligned(np.moveaxis(array, 0, -1)), -1, 0) if array.ndim else aligned(array)
+
+
+def backwards(array: HostArray) -> HostArray:
+    return aligned(array)[::-1] if array.ndim else aligned(array)
+
+
+def every_second(array: HostArray) -> HostArray:
+    return np.repeat(array, 2, axis=-1)[..., ::2] if array.ndim else aligned(array)
+
+
+def read_only(array: HostArray) -> HostArray:
+    copy = aligned(array)
+    copy.flags.writeable = False
+    return copy
+
+
+def off_by_a_byte(array: HostArray) -> HostArray:
+    memory = np.zeros(array.nbytes + 65, np.uint8)
+    start = 1 - memory.ctypes.data % 64 + 64 if memory.ctypes.data % 64 > 1 else 1
+    copy = np.ndarray(array.shape, array.dtype, memory, start)
+    copy[...] = array
+    return copy
+
+
+def off_by_an_item(array: HostArray) -> HostArray:
+    memory = aligned_empty((array.size + 1,), array.dtype)
+    copy = memory[1:].reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def other_byte_order(array: HostArray) -> HostArray:
+    return array.astype(array.dtype.newbyteorder("S"))
+
+
+def broadcast(array: HostArray) -> HostArray:
+    return np.broadcast_to(array, (3, *array.shape))
+
+
+def overlapping(array: HostArray) -> HostArray:
+    flat = aligned(array.reshape(-1))
+    if flat.size < 3:
+        return flat
+    steps = (flat.itemsize, flat.itemsize)
+    return np.ndarray((2, flat.size - 1), flat.dtype, flat.view(np.uint8), 0, steps)
+
+
+LAYOUTS: tuple[Layout, ...] = (
+    *(
+        aligned,
+        fortran,
+        permuted,
+        backwards,
+        every_second,
+        read_only,
+        off_by_a_byte,
+        off_by_an_item,
+    ),
+    *(other_byte_order, broadcast, overlapping),
+)
+
+
+def of_bytes(content: bytes, name: str, shape: tuple[int, ...]) -> HostArray:
+    """Give an array whose elements have any bits: NaNs with payloads, subnormals, -0.0."""
+    dtype, size = dtype_named(name), int(np.prod(shape))
+    raw = np.frombuffer(content, np.uint8)[: size * dtype.itemsize]
+    if name in SMALL_INTS:  # they have a byte each, of which only the low bits mean something
+        bits = SMALL_INTS[name]
+        every = np.arange(2**bits) - (2 ** (bits - 1) if name.startswith("i") else 0)
+        return every.astype(dtype)[raw % 2**bits].reshape(shape)
+    return (raw % 2 if name == "bool" else raw).astype(np.uint8).view(dtype).reshape(shape)
+
+
+@st.composite
+def arrays(draw: st.DrawFn, names: tuple[str, ...]) -> HostArray:
+    name = draw(st.sampled_from(names))
+    shape = tuple(draw(st.lists(st.integers(0, 4), max_size=3)))
+    nbytes = int(np.prod(shape)) * dtype_named(name).itemsize
+    special = {"float32": "0100a07f00000080010000000000c07f", "bfloat16": "a17f008001000080"}
+    drawn = draw(st.binary(min_size=nbytes, max_size=nbytes))
+    content = (bytes.fromhex(special.get(name, "")) + drawn)[:nbytes]
+    return draw(st.sampled_from(LAYOUTS))(of_bytes(content, name, shape))
+
+
+NUMBERS = (*sorted(PLAIN_DTYPES), *ML_DTYPES, *SMALL_INTS)
+
+
+def bits(array: HostArray) -> tuple[object, ...]:
+    """Give what must be the same: shape, dtype but for its byte order, and every bit."""
+    native = array.astype(array.dtype.newbyteorder("="), order="C")
+    return native.shape, native.dtype.name, native.tobytes()
+
+
+def given_as(array: HostArray, name: str) -> object:
+    """Give the array in a framework, sharing where it can; it must be able to hold it."""
+    return hand_over(array, FRAMEWORKS[name], Transfer(), find_owner).unwrap()
+
+
+def on_host(value: object) -> HostArray:
+    return fold(find_owner(value), lambda owner: owner.to_host(value, Transfer()), Failure).unwrap()
+
+
+def holds(framework: str, dtype: str, *, x64: bool) -> type[object] | None:
+    """Give the error with which a framework refuses a dtype, or `None` if it holds it."""
+    if framework == "torch":
+        return None if dtype in IN_TORCH else UnsupportedPayload
+    if framework == "jax" and dtype in ONLY_WITH_X64 and not x64:
+        return Lossy
+    return None if framework == "numpy" or dtype in IN_JAX else UnsupportedPayload
+
+
+def address(value: object) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.data_ptr()
+    if isinstance(value, jax.Array):
+        return value.unsafe_buffer_pointer()
+    return cast("HostArray", value).ctypes.data
+
+
+@pytest.mark.parametrize("x64", [False, True], ids=["x32", "x64"])
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(array=arrays(NUMBERS))
+@example(array=np.array([2**40 + 5]))
+@example(array=np.array([np.nan, -0.0, 5e-324]))
+@example(array=np.zeros((1, 3), np.ulonglong)[::-1])
+def test_there_and_back_is_the_same_bits_or_a_typed_error(
+    first: str, second: str, x64: bool, array: HostArray
+) -> None:
+    with jax.enable_x64(x64):
+        value: object = array
+        for name in (first, second, "numpy"):
+            outcome = hand_over(value, FRAMEWORKS[name], Transfer(), find_owner)
+            refused = holds(name, array.dtype.name, x64=x64)
+            if refused is not None:
+                assert type(outcome.failure()) is refused
+                return
+            value = outcome.unwrap()
+            assert FRAMEWORKS[name].owns(value)
+        assert bits(cast("HostArray", value)) == bits(array)
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(array=arrays(NUMBERS))
+def test_copy_is_as_asked(first: str, second: str, array: HostArray) -> None:
+    name = array.dtype.name
+    with jax.enable_x64(True):
+        if holds(first, name, x64=True) or holds(second, name, x64=True):
+            return
+        value = given_as(array, first)
+        target = FRAMEWORKS[second]
+        free = hand_over(value, target, Transfer(), find_owner).unwrap()
+        copied = hand_over(value, target, Transfer(copy=True), find_owner).unwrap()
+        shared = hand_over(value, target, Transfer(copy=False), find_owner)
+        assert bits(on_host(copied)) == bits(array)
+        if array.size:
+            assert address(copied) != address(value)
+            assert is_successful(shared) == (address(free) == address(value))
+        if is_successful(shared):
+            assert address(shared.unwrap()) == address(value) or not array.size
+        else:
+            assert isinstance(shared.failure(), UnsupportedPayload)
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+@pytest.mark.parametrize("name", sorted(PLAIN_DTYPES | {"bfloat16"}))
+def test_aligned_memory_is_shared_between_all(first: str, second: str, name: str) -> None:
+    array = aligned_empty((2, 3), dtype_named(name))
+    array.view(np.uint8)[...] = 1
+    with jax.enable_x64(True):
+        there = hand_over(given_as(array, first), FRAMEWORKS[second], Transfer(), find_owner)
+        assert address(there.unwrap()) == array.ctypes.data
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+@pytest.mark.parametrize("name", ONLY_IN_NUMPY)
+def test_what_only_numpy_holds_is_unsupported(framework: str, name: str) -> None:
+    outcome = FRAMEWORKS[framework].from_host(np.zeros(3, name), Transfer())
+    assert isinstance(outcome.failure(), UnsupportedPayload)
+    assert outcome.failure().advice
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_objects_are_unsupported_also_when_casts_are_allowed(framework: str) -> None:
+    for array in (np.array([None, 1]), np.array(["a"], np.dtypes.StringDType())):
+        outcome = FRAMEWORKS[framework].from_host(array, Transfer(casting="same_kind"))
+        assert isinstance(outcome.failure(), UnsupportedPayload)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(array=arrays((*sorted(PLAIN_DTYPES), "bfloat16")))
+@example(array=np.array([2**40 + 5]))
+@example(array=np.array([1e300, np.nan, 1e-310]))
+@example(array=np.array([1e300 + 1j]))
+def test_same_kind_is_numpys_cast(array: HostArray) -> None:
+    narrow = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
+    with jax.enable_x64(False):
+        there = JAX.from_host(array, Transfer(casting="same_kind")).unwrap()
+        back = JAX.to_host(there, Transfer()).unwrap()
+    with np.errstate(all="ignore"):
+        target = dtype_named(narrow.get(array.dtype.name, array.dtype.name))
+        assert bits(back) == bits(array.astype(target, casting="same_kind"))
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_longdouble_is_cast_to_64_bits_when_allowed(framework: str) -> None:
+    with jax.enable_x64(True):
+        for name, nearest in (("longdouble", "float64"), ("clongdouble", "complex128")):
+            array = np.array([1, 2, 3], name) / 3
+            asked = Transfer(casting="same_kind")
+            back = on_host(FRAMEWORKS[framework].from_host(array, asked).unwrap())
+            assert bits(back) == bits(array.astype(nearest))
