@@ -18,8 +18,8 @@ T = TypeVar("T")
 def guarded(action: Callable[[], Outcome[T]], key: str) -> Outcome[T]:
     """Give the outcome of an action, also where it raises: then it is a failure about the key.
 
-    A package that cannot be imported is `MissingDependency`, with the extra that brings it; any other
-    `Exception` is `Unexpected`. `KeyboardInterrupt` and `SystemExit` pass.
+    A package that cannot be imported is `MissingDependency`, with the extra that brings it; any
+    other `Exception` is `Unexpected`. `KeyboardInterrupt` and `SystemExit` pass.
 
     >>> def buggy() -> Outcome[int]:
     ...     raise ZeroDivisionError("division by zero")

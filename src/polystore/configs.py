@@ -37,11 +37,11 @@ def _absolute(root: str | os.PathLike[str]) -> str:
 class DiskConfig(Source["Payload"], Sink["Payload"]):
     """Files in a folder.
 
-    `root` is made absolute when the config is made, so that it means the same folder in every process
-    and after a `chdir`; it need not exist. `durability="fsync"` also orders data, rename and
+    `root` is made absolute when the config is made, so that it means the same folder in every
+    process and after a `chdir`; it need not exist. `durability="fsync"` also orders data, rename and
     directory to the disk before a save returns; the default promises that a reader, or a killed
-    process, never leaves or sees half a file. `max_bytes` is the most that one decoded file may take
-    (`TooLarge` beyond it; 16 GiB).
+    process, never leaves or sees half a file. `max_bytes` is the most that one decoded file may
+    take (`TooLarge` beyond it; 16 GiB).
 
     >>> DiskConfig(root="/data/plate")
     DiskConfig(root='/data/plate', durability='atomic', max_bytes=17179869184)

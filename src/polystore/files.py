@@ -37,8 +37,8 @@ def list_files(
 ) -> Outcome[tuple[Key, ...]]:
     """Give every key of a store, of all its folders, in natural order (`f2` before `f10`).
 
-    `suffixes` keeps the keys that end in one of them, compared case-blind; `folder` keeps those below
-    it. Files being written never show. `NotFound` if the root or the folder does not exist,
+    `suffixes` keeps the keys that end in one of them, compared case-blind; `folder` keeps those
+    below it. Files being written never show. `NotFound` if the root or the folder does not exist,
     `NotADirectory` if it is a file, `PermissionDenied` if a folder in it cannot be read.
 
     >>> from polystore import Item, MemoryConfig, save

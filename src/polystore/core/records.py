@@ -6,9 +6,9 @@ do is a field that is `None`. The functions take their arguments by position. Ea
 a function imports may be missing (`MissingDependency`), and a bug (`Unexpected`).
 
 The type parameters of `Framework`, `ByteStore` and `Backend` are declared covariant although they
-stand in argument positions: `Backend[DiskConfig, Disk]` is then a `Backend[object, object]`, which is how
-a registry holds them. That is safe because each is found by the key that it declares, and its
-functions are only given what its own `open` (or `owns`) has vouched for.
+stand in argument positions: `Backend[DiskConfig, Disk]` is then a `Backend[object, object]`, which
+is how a registry holds them. That is safe because each is found by the key that it declares, and
+its functions are only given what its own `open` (or `owns`) has vouched for.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class Reach(enum.Enum):
 class Readable:
     """Bytes that can be read at any position: of a file, an object, a buffer.
 
-    `read_into(offset, buffer)` fills the buffer as far as there are bytes and gives how many it wrote;
-    it may raise `OSError`, which the store that made it turns into an error. It is safe to call
-    from several threads. `close` frees what it holds.
+    `read_into(offset, buffer)` fills the buffer as far as there are bytes and gives how many it
+    wrote; it may raise `OSError`, which the store that made it turns into an error. It is safe to
+    call from several threads. `close` frees what it holds.
     """
 
     size: int
@@ -168,8 +168,8 @@ class Transfer:
     """How an array is to be handed over.
 
     `device` is in the framework's own words (`"cpu"`, `"cuda:0"`), `None` for where it is or the
-    framework's default; `copy=None` shares memory where it can, `True` never, `False` fails where it
-    would have to copy; `casting` is `"exact"` or `"same_kind"`.
+    framework's default; `copy=None` shares memory where it can, `True` never, `False` fails where
+    it would have to copy; `casting` is `"exact"` or `"same_kind"`.
     """
 
     device: str | None = None

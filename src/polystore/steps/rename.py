@@ -44,10 +44,11 @@ def rename(
 ) -> Rename:
     """Give the step that changes an item's key.
 
-    `to` is a template for the last part of the key (the folder stays), with `{stem}`, `{suffix}` and
-    `{name}` for the old ones, or a function from the old key to the new one. `suffix` replaces the
-    last suffix (`""` removes it), `prefix` goes before the whole key. The new key is checked when it
-    is used: a save under a bad one is `InvalidKey`. A function that raises is `FunctionFailed`.
+    `to` is a template for the last part of the key (the folder stays), with `{stem}`, `{suffix}`
+    and `{name}` for the old ones, or a function from the old key to the new one. `suffix` replaces
+    the last suffix (`""` removes it), `prefix` goes before the whole key. The new key is checked
+    when it is used: a save under a bad one is `InvalidKey`. A function that raises is
+    `FunctionFailed`.
 
     >>> from polystore import Item
     >>> item = Item("wells/A01.tif", None)

@@ -38,8 +38,8 @@ def save(sink: Sink[T], if_exists: IfExists = "fail", options: object = None) ->
 
     A save is all or nothing, to every reader and also when the process is killed in the middle.
     Where the key exists, `if_exists` decides: `"fail"` gives `AlreadyExists` (of several writers at
-    once, one wins), `"replace"` replaces it whole, `"skip"` leaves it and says so in `Saved.status`.
-    A pipeline that ends in `"skip"` asks the store before it loads anything.
+    once, one wins), `"replace"` replaces it whole, `"skip"` leaves it and says so in
+    `Saved.status`. A pipeline that ends in `"skip"` asks the store before it loads anything.
 
     `options` is the format's own (`TiffOptions(compression="zstd")`). Arrays of any framework are
     taken. Nothing is written when the item cannot be held (`UnsupportedPayload`, `Lossy`), when its

@@ -1,7 +1,7 @@
 """Specs: pipelines, steps and configs as JSON, and back, equal.
 
-A value is an object with one key, its tag: a step's name (`load`, `save`, ...), or the name under which
-the registry knows a store. Fields at their defaults are left out.
+A value is an object with one key, its tag: a step's name (`load`, `save`, ...), or the name under
+which the registry knows a store. Fields at their defaults are left out.
 
     {"pipeline": [
         {"load": {"source": {"disk": {"root": "/data/plate"}}}},
@@ -38,8 +38,8 @@ Functions: TypeAlias = Mapping[str, Callable[..., object]]
 def to_spec(value: object, registry: Registry | None = None) -> Outcome[Json]:
     """Give the JSON value of a pipeline, a step or a config.
 
-    `InvalidSpec` for what has no name that another process could know: a lambda, a function inside a
-    function, a framework or config that is not registered. A function is named `module:qualname`.
+    `InvalidSpec` for what has no name that another process could know: a lambda, a function inside
+    a function, a framework or config that is not registered. A function is named `module:qualname`.
 
     >>> from polystore import DiskConfig, compose, load, rename
     >>> to_spec(compose(load(DiskConfig(root="/data")), rename(suffix=".npy"))).unwrap()
@@ -59,9 +59,9 @@ def from_spec(
 ) -> Outcome[object]:
     """Give the pipeline, step or config that a JSON value describes: equal to what was written.
 
-    `functions` are those that the spec may name; nothing is imported because a spec names it. Text is
-    text, a number a number, and an unknown field is an error: `InvalidSpec` says what is wrong, and in
-    `where` at which place.
+    `functions` are those that the spec may name; nothing is imported because a spec names it. Text
+    is text, a number a number, and an unknown field is an error: `InvalidSpec` says what is wrong,
+    and in `where` at which place.
 
     >>> spec = {"pipeline": [{"convert": {"to": "jax", "casting": "any"}}]}
     >>> from_spec(spec).failure().where
