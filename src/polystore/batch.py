@@ -1,4 +1,4 @@
-"""Batches: a pipeline over many keys, in order, with a bounded number in flight; and their report."""
+"""Batches: a pipeline over many keys, in order, a bounded number in flight; and their report."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class DiskConfig(Source["Payload"], Sink["Payload"]):
     """Files in a folder.
 
     `root` is made absolute when the config is made, so that it means the same folder in every
-    process and after a `chdir`; it need not exist. `durability="fsync"` also orders data, rename and
-    directory to the disk before a save returns; the default promises that a reader, or a killed
+    process and after a `chdir`; it need not exist. `durability="fsync"` also orders data, rename
+    and directory to the disk before a save returns; the default promises that a reader, or a killed
     process, never leaves or sees half a file. `max_bytes` is the most that one decoded file may
     take (`TooLarge` beyond it; 16 GiB).
 

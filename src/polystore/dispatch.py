@@ -75,7 +75,7 @@ class Dispatcher:
         return Dispatcher, (self.registry,)
 
     def run(self, step: Step[A, B], value: A) -> Outcome[B]:
-        """Give the outcome of one step, or of a pipeline, on one value. Never raises an `Exception`.
+        """Give the outcome of a step, or of a pipeline, on one value. Never raises an `Exception`.
 
         A package that is not installed is `MissingDependency`; what nobody foresaw is `Unexpected`.
         """

@@ -82,7 +82,7 @@ def read(path: str | os.PathLike[str], *, format: FileFormat[T]) -> Outcome[Item
 def read(
     path: str | os.PathLike[str], *, format: FileFormat[object] | None = None
 ) -> Outcome[Item[object]]:
-    """Give the item in one file, or in one array of a `*.zarr` folder; root and key are split for you.
+    """Give the item in one file, or in one array of a `*.zarr` folder: root and key are split.
 
     A relative path is taken from the current folder. The errors are those of `load`.
 

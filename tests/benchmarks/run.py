@@ -2,9 +2,9 @@
 
     python tests/benchmarks/run.py [--output docs/benchmarks.md] [--quick]
 
-Each row is a ratio within one run: the two sides take turns, each writes to a file that is new for it,
-and the fastest of the rounds counts. The first rows are a library against itself: what the machine's
-noise alone makes of a ratio.
+Each row is a ratio within one run: the two sides take turns, each writes to a file that is new for
+it, and the fastest of the rounds counts. The first rows are a library against itself: what the
+machine's noise alone makes of a ratio.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def small_files(folder: Path, how: Rounds) -> Iterator[Row]:
 
 
 def shared(folder: Path, how: Rounds) -> Iterator[Row]:
-    """256 MB from `.npy` to JAX and PyTorch: the same address, and what the hand-over alone costs."""
+    """256 MB from `.npy` to JAX and PyTorch: the same address, and what the hand-over costs."""
     import torch
 
     array = np.zeros((64, 1024, 1024), np.float32)
@@ -273,9 +273,9 @@ PAGE = """# Benchmarks
 
 Made by `python tests/benchmarks/run.py --output docs/benchmarks.md`; not edited by hand.
 
-Each row compares with the library underneath, in one run: the sides take turns, each writes to files
-that are new for it, the fastest of {rounds} rounds counts. "Against itself" is what noise alone makes of a
-ratio. Files were in the page cache.
+Each row compares with the library underneath, in one run: the sides take turns, each writes to
+files that are new for it, the fastest of {rounds} rounds counts. "Against itself" is what noise alone
+makes of a ratio. Files were in the page cache.
 
 {table}
 
@@ -289,7 +289,8 @@ def machine() -> str:
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("numpy", "tifffile", "torch", "jax")
     )
-    return f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {packages}."
+    python = f"Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {platform.system()}, {python}, {packages}."
 
 
 def main() -> int:

@@ -75,7 +75,7 @@ class AlreadyExists:
 
 @frozen
 class InvalidKey:
-    """The text is no key: absolute, empty, with `..`, over-long, reserved, or leading out of the root."""
+    """The text is no key: absolute, empty, with `..`, over-long, reserved or leading out of the root."""
 
     key: str
     config: object
@@ -231,7 +231,7 @@ class LockTimeout:
 
 @frozen
 class Unavailable:
-    """The store cannot be reached from here or now; the same call may succeed later or elsewhere."""
+    """The store cannot be reached, here or now; the call may succeed later or elsewhere."""
 
     key: str
     config: object
@@ -298,7 +298,7 @@ class FunctionFailed:
 
 @frozen
 class InvalidSpec:
-    """A spec does not describe a pipeline, or a value cannot be written as one; `where` says which part."""
+    """A spec describes no pipeline, or a value has no spec; `where` says which part is wrong."""
 
     key: str
     config: object

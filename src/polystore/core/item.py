@@ -1,4 +1,4 @@
-"""`Item`: a payload under its key, with its metadata and its history; `Saved`: what a save gives."""
+"""`Item`: a payload under its key, with metadata and history; `Saved`: what a save gives."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Kind_co = typing_extensions.TypeVar("Kind_co", covariant=True, default=T_co)
 class Metadata:
     """What is known of an array beside its elements. Each field may be empty: not known.
 
-    `axes` are lower-case names, slowest first, as in OME-Zarr (`("t", "c", "y", "x")`); `scale` is the
-    physical size of one step along each axis, and `unit` the unit that it is in (`"micrometer"`), both
-    of the length of `axes`; `channel_names` has one name per channel; `attributes` is free. Don't
-    change the mapping: it is shared, not copied.
+    `axes` are lower-case names, slowest first, as in OME-Zarr (`("t", "c", "y", "x")`); `scale` is
+    the physical size of one step along each axis, and `unit` the unit that it is in
+    (`"micrometer"`), both of the length of `axes`; `channel_names` has one name per channel;
+    `attributes` is free. Don't change the mapping: it is shared, not copied.
 
     >>> Metadata(axes=("y", "x"), scale=(0.65, 0.65), unit=("micrometer", "micrometer")).present()
     ('axes', 'scale', 'unit')
@@ -64,8 +64,8 @@ class Item(Generic[T_co, Kind_co]):
     the payload is held, not copied.
 
     The second type parameter is what sinks see, and equals the first unless a step says otherwise:
-    `convert(to="jax")` gives `Item[jax.Array, Array]`, so that a JSON sink refuses it also where JAX
-    is not installed and `jax.Array` means `Any`. `Item[T]` is all that one writes.
+    `convert(to="jax")` gives `Item[jax.Array, Array]`, so that a JSON sink refuses it also where
+    JAX is not installed and `jax.Array` means `Any`. `Item[T]` is all that one writes.
 
     >>> Item("a.json", {"wells": 96}).payload
     {'wells': 96}
@@ -81,9 +81,9 @@ class Item(Generic[T_co, Kind_co]):
 class Saved:
     """What a save did: where, whether it wrote, how many bytes, and what it could not keep.
 
-    `status` is `"skipped"` where the key existed and `if_exists="skip"` was asked for; `nbytes` is then 0.
-    `nbytes` is the stored size for files and the array's size elsewhere. `dropped` names the fields
-    of `Metadata` that held something and that the format cannot carry.
+    `status` is `"skipped"` where the key existed and `if_exists="skip"` was asked for; `nbytes` is
+    then 0. `nbytes` is the stored size for files and the array's size elsewhere. `dropped` names the
+    fields of `Metadata` that held something and that the format cannot carry.
     """
 
     key: str

@@ -96,8 +96,8 @@ class Table:
 class Roi:
     """One region of interest.
 
-    `kind` is ImageJ's word for it (`"polygon"`, `"rectangle"`, `"point"`, ...), `points` its vertices as
-    `(y, x)` in pixels, `position` the plane that it lies on, or `None` for all of them.
+    `kind` is ImageJ's word for it (`"polygon"`, `"rectangle"`, `"point"`, ...), `points` its
+    vertices as `(y, x)` in pixels, `position` the plane that it lies on, or `None` for all.
     """
 
     name: str

@@ -57,10 +57,10 @@ C_co = TypeVar("C_co", covariant=True)
 H_co = TypeVar("H_co", covariant=True)
 
 IfExists: TypeAlias = Literal["fail", "replace", "skip"]
-"""What a save does where the key exists. The operating system decides who was first, not a check."""
+"""What a save does where the key exists. Who was first is decided by the system, not a check."""
 
 Casting: TypeAlias = Literal["exact", "same_kind"]
-"""`"exact"` refuses a change of dtype as `Lossy`; `"same_kind"` allows it within a kind, as NumPy does."""
+"""`"exact"` refuses a change of dtype as `Lossy`; `"same_kind"` allows it within a kind."""
 
 Page: TypeAlias = tuple[Key, ...]
 """Some keys of a listing: those of one folder, or of one answer of a server."""
@@ -247,7 +247,7 @@ class Context:
 
 @frozen(kw_only=True)
 class ByteStore(Generic[C_co, H_co]):
-    """A store of bytes under keys. It becomes a backend, with every format, in `backends.bytestore`.
+    """A store of bytes under keys. `backends.bytestore` makes it a backend, with every format.
 
     - `name`: its word in specs and messages. `config`: the type of its config.
     - `reach`: how far its data can be seen.

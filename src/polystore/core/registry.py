@@ -116,7 +116,7 @@ def _index(entries: Entries) -> Outcome[_Index]:
                 DuplicateRecord(
                     name,
                     None,
-                    f"Two records claim the {claim[0]} {claim[1]!r}: {names[claim]!r} and {name!r}.",
+                    f"{names[claim]!r} and {name!r} both claim the {claim[0]} {claim[1]!r}.",
                     "Give one of them another, or leave one out.",
                 )
             )
@@ -181,7 +181,7 @@ class Registry:
         return _index(own).map(lambda index: evolve(self, own=own, own_index=index))
 
     def entries(self) -> Entries:
-        """Give every entry, the plugins' after our own. A plugin that claims what is taken is an error."""
+        """Give every entry, the plugins' last. A plugin that claims what is taken is an error."""
         merged = self.own
         for plugin in _one_by_one(self.plugins()):
             both = merged + plugin
@@ -225,7 +225,7 @@ class Registry:
         )
 
     def find_codec_for(self, key: str) -> Outcome[Codec[object]]:
-        """Give the codec of the key's suffix (the longest known one, case-blind), or `UnknownFormat`."""
+        """Give the codec of the key's longest known suffix, case-blind, or `UnknownFormat`."""
         name = key.rpartition("/")[2].lower()
         suffixes = [name[i:] for i, character in enumerate(name) if character == "."]
         for index in self._indices():

@@ -94,8 +94,8 @@ def convert(
     """Give the step that converts an item's array to a framework.
 
     `to` is `"numpy"`, `"torch"`, `"jax"`, or the record of any framework; `device` is in that
-    framework's words (`"cpu"`, `"cuda:0"`), `None` for where the array is. On one device the array is
-    shared, not copied, wherever both sides can; `copy=True` always copies, `copy=False` gives an
+    framework's words (`"cpu"`, `"cuda:0"`), `None` for where the array is. On one device the array
+    is shared, not copied, wherever both sides can; `copy=True` always copies, `copy=False` gives an
     error (`UnsupportedPayload`) where it would have to. What is shared changes on both sides.
 
     A dtype that the framework does not have gives `Lossy`, unless `casting="same_kind"` asked for

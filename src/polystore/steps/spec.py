@@ -43,7 +43,8 @@ def to_spec(value: object, registry: Registry | None = None) -> Outcome[Json]:
 
     >>> from polystore import DiskConfig, compose, load, rename
     >>> to_spec(compose(load(DiskConfig(root="/data")), rename(suffix=".npy"))).unwrap()
-    {'pipeline': [{'load': {'source': {'disk': {'root': '/data'}}}}, {'rename': {'suffix': '.npy'}}]}
+    {'pipeline': [{'load': {'source': {'disk': {'root': '/data'}}}},
+                  {'rename': {'suffix': '.npy'}}]}
     """
     from polystore.steps.spec_hooks import NotInSpecError, Tagged, writer
 

@@ -179,7 +179,7 @@ class _Reading:
 
 
 def at(tag: str, read: Callable[[], T]) -> T:
-    """Read what stands below a tag; an error in it becomes `NotInSpecError` with its whole place."""
+    """Read what stands below a tag; an error in it becomes `NotInSpecError` with its place."""
     try:
         return read()
     except Exception as error:
