@@ -274,8 +274,8 @@ PAGE = """# Benchmarks
 Made by `python tests/benchmarks/run.py --output docs/benchmarks.md`; not edited by hand.
 
 Each row compares with the library underneath, in one run: the sides take turns, each writes to
-files that are new for it, the fastest of {rounds} rounds counts. "Against itself" is what noise alone
-makes of a ratio. Files were in the page cache.
+files that are new for it, the fastest of {rounds} rounds counts. "Against itself" is what noise
+alone makes of a ratio. Files were in the page cache.
 
 {table}
 

@@ -82,8 +82,8 @@ class Saved:
     """What a save did: where, whether it wrote, how many bytes, and what it could not keep.
 
     `status` is `"skipped"` where the key existed and `if_exists="skip"` was asked for; `nbytes` is
-    then 0. `nbytes` is the stored size for files and the array's size elsewhere. `dropped` names the
-    fields of `Metadata` that held something and that the format cannot carry.
+    then 0. `nbytes` is the stored size for files and the array's size elsewhere. `dropped` names
+    the fields of `Metadata` that held something and that the format cannot carry.
     """
 
     key: str

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
+from itertools import islice
 from pathlib import Path, PurePath
-from typing import NewType, TypeAlias, cast
+from typing import TYPE_CHECKING, NewType, TypeAlias, cast
 
 from polystore.core.errors import InvalidKey
 from polystore.core.outcome import Failure, Outcome, Success
 
-__all__ = ["HIDDEN_PREFIX", "Key", "KeyLike", "natural_order", "parse_key", "suffix_of"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "HIDDEN_PREFIX",
+    "Key",
+    "KeyLike",
+    "natural_order",
+    "near_keys",
+    "parse_key",
+    "suffix_of",
+]
 
 Key = NewType("Key", str)
 """A `str` that `parse_key` has accepted: `Key` is the type-checker's proof of it."""
@@ -22,10 +35,23 @@ HIDDEN_PREFIX = ".polystore-"
 """Names that begin so are ours (files being written): no key, and never listed."""
 
 MAX_PART_BYTES = 255
-"""NAME_MAX of Linux and macOS file systems; object stores allow more, and keys move between them."""
+"""NAME_MAX of Linux and macOS; object stores allow more, but keys move between stores."""
+
+NEAR = 100
+"""Names on either side of a missing one that a suggestion is looked for in."""
+
+NEAR_AMONG = 20_000
+"""Names that are looked at at all for a suggestion."""
 
 # Most keys are plain: ASCII parts, none of them starting with a dot. One match decides those.
 _PLAIN = re.compile(r"[\w][\w \-.,+=@()]*(?:/[\w][\w \-.,+=@()]*)*", re.ASCII)
+
+_REFUSED_CHARACTERS = {"\0": "a NUL", "\\": "a backslash"}
+_REFUSED_PARTS = {
+    "": "it has an empty part",
+    ".": "its part '.' names no file",
+    "..": "its part '..' would leave the folder",
+}
 
 _NO_RESERVED: frozenset[str] = frozenset()
 
@@ -40,8 +66,9 @@ def parse_key(
     `reserved`. All else is kept as given: Unicode is not normalised, capitals stay.
 
     With `root` (an absolute folder), an absolute path under it is made relative to it, and so is a
-    `Path` that begins with the root as seen from the current folder, so that the results of
-    `Path("plate").glob("*.tif")` are keys of `DiskConfig("plate")`.
+    `Path` that, seen from the current folder, lies under the root as it is spelled, so that the
+    results of `Path("plate").glob("*.tif")` are keys of `DiskConfig("plate")`. A `str` that is
+    relative is always a key already.
 
     >>> parse_key("wells/A01 t1.TIF")
     <Success: wells/A01 t1.TIF>
@@ -50,10 +77,10 @@ def parse_key(
     >>> parse_key("../A01.tif").failure().message
     "'../A01.tif' is no key: its part '..' would leave the folder."
     """
-    text = _text(key, root)
+    text = key if type(key) is str else _text(key, root)
     if text is None:
         return Failure(_invalid(repr(key), "it is neither a text nor a path"))
-    if text.startswith("/") and root is not None:
+    if root is not None and text.startswith("/"):
         text = _below(text, root)
     if not reserved and len(text) <= MAX_PART_BYTES and _PLAIN.fullmatch(text):
         return Success(Key(text))
@@ -71,67 +98,94 @@ def _invalid(text: str, problem: str) -> InvalidKey:
 
 
 def _text(key: object, root: str | None) -> str | None:
+    """Give the text of what may be a key; `None` if it is nothing of the kind."""
     if isinstance(key, PurePath):
         return _from_path(key, root)
-    text = os.fspath(cast("KeyLike", key)) if isinstance(key, (str, os.PathLike)) else None
-    return str(text) if isinstance(text, str) else None
+    try:
+        text = os.fspath(cast("os.PathLike[str] | os.PathLike[bytes]", key))
+    except TypeError:
+        return None
+    # What a subclass makes of str() is its own affair: a str enum gives its name, not its value.
+    return None if isinstance(text, bytes) else str.__str__(text)
 
 
 def _from_path(key: PurePath, root: str | None) -> str:
     text = key.as_posix()
     if root is None or not isinstance(key, Path) or text.startswith("/"):
         return text
-    seen_from_here = os.path.relpath(root)
-    inside = text.startswith(seen_from_here + "/") and not seen_from_here.startswith("..")
-    return text[len(seen_from_here) + 1 :] if inside else text
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:  # the current folder was removed
+        return text
+    # Only a root below the current folder is spelled out in such a path: where the root is above
+    # or elsewhere, the path is a key as it stands.
+    root_from_here = _below(root, here)
+    return text if root_from_here == root else _below(text, root_from_here)
 
 
-def _below(text: str, root: str) -> str:
-    folder = root.rstrip("/") + "/"
-    return text[len(folder) :] if text.startswith(folder) else text
+def _below(text: str, folder: str) -> str:
+    """Give a path relative to a folder that it begins with, and any other as it is."""
+    return text.removeprefix(folder.rstrip("/") + "/")
 
 
 def _problem(text: str, reserved: frozenset[str]) -> str | None:
-    if text == "":
-        return "it is empty"
     if text.startswith("/"):
-        return "it is an absolute path, and not one under the root of the store"
-    if "\0" in text:
-        return "it contains a NUL"
-    if "\\" in text:
-        return "it contains a backslash"
+        return "it is an absolute path, and names nothing below the root of the store"
+    for character, words in _REFUSED_CHARACTERS.items():
+        if character in text:
+            return f"it contains {words}"
     try:
         text.encode()
     except UnicodeEncodeError:
         return "it contains a lone surrogate, which UTF-8 cannot write"
-    for part in text.split("/"):
-        if part == "":
-            return "it has an empty part"
-        if part in (".", ".."):
-            return f"its part {part!r} would leave the folder"
-        if len(part.encode()) > MAX_PART_BYTES:
-            return f"a part of it is longer than {MAX_PART_BYTES} bytes"
-        if part.startswith(HIDDEN_PREFIX):
-            return f"names that begin with {HIDDEN_PREFIX!r} are reserved by polystore"
-        if part in reserved:
-            return f"the name {part!r} is reserved by the store"
-    return None
+    problems = (_problem_of_part(part, reserved) for part in text.split("/"))
+    return "it is empty" if text == "" else next(filter(None, problems), None)
+
+
+def _problem_of_part(part: str, reserved: frozenset[str]) -> str | None:
+    if part in _REFUSED_PARTS:
+        return _REFUSED_PARTS[part]
+    if len(part.encode()) > MAX_PART_BYTES:
+        return f"a part of it is longer than {MAX_PART_BYTES} bytes"
+    if part.startswith(HIDDEN_PREFIX):
+        return f"names that begin with {HIDDEN_PREFIX!r} are reserved by polystore"
+    return f"the name {part!r} is reserved by the store" if part in reserved else None
 
 
 _DIGITS = re.compile(r"([0-9]+)")
 
 
-def natural_order(key: str) -> tuple[tuple[str | int, ...], str]:
+def natural_order(key: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     """Give the sort key of natural order: runs of the digits 0-9 compare as numbers.
 
     Only ASCII digits count, so that no Unicode name can fail to sort; names that are equal as
-    numbers (`f1`, `f01`) keep a fixed order.
+    numbers (`f1`, `f01`) keep a fixed order. Runs of any length are taken.
 
     >>> sorted(["f10", "f2", "f1"], key=natural_order)
     ['f1', 'f2', 'f10']
     """
     parts = _DIGITS.split(key)
-    return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), key
+    return tuple(_number(part) if i % 2 else part for i, part in enumerate(parts)), key
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """Give what orders a run of digits by value; `int` refuses runs of more than 4300."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
+
+
+def near_keys(key: str, keys: Iterable[str]) -> list[str]:
+    """Give those of `keys` that stand nearest to `key` in alphabetical, case-blind order.
+
+    They are what a suggestion is worth looking for in: comparing with every name of a large folder
+    would take seconds for each missing key.
+
+    >>> near_keys("a1.tif", ["A01.tif", "b.tif"])
+    ['A01.tif', 'b.tif']
+    """
+    ordered = sorted(islice(keys, NEAR_AMONG), key=str.casefold)
+    place = bisect_left(ordered, key.casefold(), key=str.casefold)
+    return ordered[max(place - NEAR, 0) : place + NEAR]
 
 
 def suffix_of(key: str, suffixes: tuple[str, ...]) -> str | None:
