@@ -1,8 +1,8 @@
 """What strict mypy and strict pyright accept and refuse, as users of the package see it.
 
-The files in `tests/typing` are never run. In them, exactly the lines marked `# refused` must have an
-error, from both checkers: where everything is installed, and where only the core is (there, JAX and
-PyTorch are unknown to the checkers). Files that name a framework in their own annotations are
+The files in `tests/typing` are never run. In them, exactly the lines marked `# refused` must have
+an error, from both checkers: where everything is installed, and where only the core is (there, JAX
+and PyTorch are unknown to the checkers). Files that name a framework in their own annotations are
 checked only where it is installed, and so are the Python blocks of the documentation.
 """
 
