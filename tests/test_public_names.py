@@ -209,7 +209,6 @@ STEPS = "disk = DiskConfig(root='a'); compose(load(disk), convert(to='jax'), sav
         "from polystore import *",
         f"from polystore import DiskConfig, compose, convert, load, save; {STEPS}",
         "from polystore import DiskConfig, list_files; list_files(DiskConfig(root='none'))",
-        "from polystore import Item, MemoryConfig, save; save(MemoryConfig())(Item('a', 1))",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_used(statement: str) -> None:
