@@ -1,72 +1,68 @@
 """Files below a folder, opened so that no link and no swapped folder leads out of it.
 
-On Linux the kernel keeps to that (`openat2` with `RESOLVE_BENEATH`); elsewhere a walk does, one checked
-part at a time. Everything here raises `OSError`; a way out of the root is `EXDEV`, as in the kernel.
+On Linux the kernel keeps to that (`openat2` with `RESOLVE_BENEATH`); elsewhere a walk does, part by
+part. Everything here raises `OSError`; a way out of the root is `EXDEV`, as in the kernel.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 from functools import cache
 
+from polystore.backends.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, openat2, renameat2
+
 __all__ = [
+    "LOOK",
     "exchange",
     "folder_beneath",
     "open_beneath",
+    "open_key",
     "open_root",
     "rename_new",
     "walk_beneath",
 ]
 
-_FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+_O_PATH: int = getattr(os, "O_PATH", 0)
 
-# linux/openat2.h; the number of the system call is the same on every architecture.
-_SYS_OPENAT2 = 437
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_BENEATH = 0x08
-# linux/fs.h
-_RENAME_NOREPLACE = 1
-_RENAME_EXCHANGE = 2
-# linux/limits.h allows 40 links in one path (MAXSYMLINKS)
+LOOK = _O_PATH or os.O_RDONLY | os.O_NONBLOCK
+"""Flags to open whatever it is for its status only, without waiting for it."""
+
+_FOLDER = os.O_DIRECTORY | _O_PATH
+
+# linux/namei.h: the most links that the kernel follows in one path (MAXSYMLINKS)
 _LINKS_MAX = 40
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-@cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-@cache
-def _has_openat2() -> bool:
-    if not hasattr(os, "O_PATH"):
-        return False
-    try:
-        os.close(_openat2(os.open("/", _FOLDER), ".", _FOLDER))
-    except OSError:  # an old kernel, or a sandbox that forbids the call
-        return False
-    return True
-
-
-def _openat2(folder: int, path: str, flags: int) -> int:
-    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
-    size = ctypes.sizeof(how)
-    fd: int = _libc().syscall(_SYS_OPENAT2, folder, os.fsencode(path), ctypes.byref(how), size)
-    if fd < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
-    return fd
+# The kernel gives up with EAGAIN when something, anywhere, was renamed while it looked at a `..`.
+_ATTEMPTS = 16
 
 
 def open_root(path: str) -> int:
     """Give a descriptor of a folder; links in the path to it are followed."""
-    return os.open(path, _FOLDER)
+    try:
+        return os.open(path, _FOLDER)
+    except ValueError as error:  # a NUL, or what the file system's encoding cannot write
+        raise OSError(errno.EINVAL, str(error), path) from error
+
+
+def open_key(root: str, key: str, flags: int) -> int:
+    """Open what stands under a key below the folder of that path, as `open_beneath` does.
+
+    A key of one part that is no link cannot lead anywhere else: one system call does, not three.
+    """
+    if "/" not in key and not flags & _O_PATH:  # which would open the link itself
+        try:
+            return os.open(f"{root}/{key}", flags | os.O_NOFOLLOW)
+        except OSError as error:  # a link, or a root whose path is as long as paths may be
+            if error.errno not in (errno.ELOOP, errno.ENAMETOOLONG):
+                raise
+        except ValueError:  # a path that is none: `open_root` says so
+            pass
+    folder = open_root(root)
+    try:
+        return open_beneath(folder, key, flags)
+    finally:
+        os.close(folder)
 
 
 def open_beneath(root: int, path: str, flags: int) -> int:
@@ -75,68 +71,101 @@ def open_beneath(root: int, path: str, flags: int) -> int:
     Links inside are followed as long as they stay inside; an absolute link never does.
     """
     if _has_openat2():
-        return _openat2(root, path, flags | os.O_CLOEXEC)
+        for _ in range(_ATTEMPTS):
+            try:
+                return openat2(root, path, flags | os.O_CLOEXEC)
+            except BlockingIOError:
+                continue
     return walk_beneath(root, path, flags)
 
 
+@cache
+def _has_openat2() -> bool:
+    root = os.open("/", _FOLDER)
+    try:
+        os.close(openat2(root, ".", _FOLDER | os.O_CLOEXEC))
+    except OSError as error:  # an old kernel, or a sandbox that forbids the call
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EINVAL):
+            raise
+        return False
+    finally:
+        os.close(root)
+    return True
+
+
 def walk_beneath(root: int, path: str, flags: int) -> int:
-    """Do what `open_beneath` does without `openat2`: one part at a time, no link followed unread."""
-    parts = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+    """Do what `open_beneath` does without `openat2`: part by part, no link followed unread."""
+    waiting = _parts(path)
     folders = [os.dup(root)]
     links = 0
     try:
-        while parts:
-            part = parts.pop()
+        while waiting:
+            part = waiting.pop()
             if part == "..":
                 os.close(folders.pop())
                 if not folders:
-                    raise _way_out(path)
-                continue
-            target = _link_target(part, folders[-1])
-            if target is not None:
-                links += 1
-                if target.startswith("/"):
-                    raise _way_out(path)
-                if links > _LINKS_MAX:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-                parts.extend(p for p in reversed(target.split("/")) if p not in ("", "."))
-            elif parts:
-                folders.append(os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folders[-1]))
-            else:
-                return os.open(part, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folders[-1])
-        return os.open(".", flags | os.O_CLOEXEC, dir_fd=folders[-1])
+                    raise _said(errno.EXDEV, path)
+            elif part != ".":
+                last = not waiting
+                target = None if last and flags & os.O_NOFOLLOW else _target(part, folders[-1])
+                if target is not None:
+                    links += 1
+                    if links > _LINKS_MAX:
+                        raise _said(errno.ELOOP, path)
+                    waiting.extend(_parts(target))
+                elif last:
+                    return os.open(part, flags | os.O_NOFOLLOW, dir_fd=folders[-1])
+                else:
+                    folders.append(os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folders[-1]))
+        return os.open(".", flags, dir_fd=folders[-1])
     finally:
         for folder in folders:
             os.close(folder)
 
 
-def _way_out(path: str) -> OSError:
-    return OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+def _parts(path: str) -> list[str]:
+    """Give the parts of a path, the first one last. A slash at the end asks for a folder: `.`."""
+    if path.startswith("/"):
+        raise _said(errno.EXDEV, path)
+    if path == "":
+        raise _said(errno.ENOENT, path)
+    parts = [part for part in path.split("/") if part]
+    return list(reversed([*parts, "."] if path.endswith("/") else parts))
 
 
-def _link_target(name: str, folder: int) -> str | None:
+def _said(code: int, path: str) -> OSError:
+    return OSError(code, os.strerror(code), path)
+
+
+def _target(name: str, folder: int) -> str | None:
+    """Give where a link leads, `None` if it is no link."""
     if not stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         return None
     return os.readlink(name, dir_fd=folder)
 
 
 def folder_beneath(root: int, path: str) -> int:
-    """Give a descriptor of a folder below another, making the folders that are missing."""
+    """Give a descriptor of a folder below another (`""` for itself), making what is missing."""
     if path == "":
         return os.dup(root)
     try:
         return open_beneath(root, path, _FOLDER)
     except FileNotFoundError:
         pass
-    above, _, name = path.rpartition("/")
-    parent = folder_beneath(root, above)
+    parts = path.split("/")
+    for depth, name in enumerate(parts):
+        _make_folder(root, "/".join(parts[:depth]) or ".", name)
+    return open_beneath(root, path, _FOLDER)
+
+
+def _make_folder(root: int, above: str, name: str) -> None:
+    parent = open_beneath(root, above, _FOLDER)
     try:
         os.mkdir(name, dir_fd=parent)
-    except FileExistsError:  # another writer made it, or a link stands there
+    except FileExistsError:  # it was there, another writer made it, or it is a link
         pass
     finally:
         os.close(parent)
-    return open_beneath(root, path, _FOLDER)
 
 
 def rename_new(folder: int, old: str, new: str) -> None:
@@ -146,17 +175,21 @@ def rename_new(folder: int, old: str, new: str) -> None:
     (`RENAME_NOREPLACE`); `EOPNOTSUPP` elsewhere.
     """
     try:
-        _renameat2(folder, old, new, _RENAME_NOREPLACE)
+        renameat2(folder, old, new, RENAME_NOREPLACE)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):
             raise
-        _link_new(folder, old, new)
+        link_new(folder, old, new)
 
 
-def _link_new(folder: int, old: str, new: str) -> None:
+def link_new(folder: int, old: str, new: str) -> None:
+    """Do what `rename_new` does, for a file, without `renameat2`."""
     try:
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except PermissionError as error:  # what link says of folders, and of file systems without it
+    except OSError as error:
+        # What link says of folders, and of file systems without hard links.
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
         raise OSError(
             errno.EOPNOTSUPP, "this file system cannot save without replacing", new
         ) from error
@@ -165,13 +198,4 @@ def _link_new(folder: int, old: str, new: str) -> None:
 
 def exchange(folder: int, one: str, other: str) -> None:
     """Exchange two names within a folder in one step; `EINVAL` where the file system cannot."""
-    _renameat2(folder, one, other, _RENAME_EXCHANGE)
-
-
-def _renameat2(folder: int, old: str, new: str, flags: int) -> None:
-    call = getattr(_libc(), "renameat2", None)
-    if call is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
-    if call(folder, os.fsencode(old), folder, os.fsencode(new), flags) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), new)
+    renameat2(folder, one, other, RENAME_EXCHANGE)

@@ -7,15 +7,14 @@ from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from attrs import frozen
 
-from polystore.core.errors import Unavailable, UnsupportedPayload
+from polystore.core.errors import TooLarge, Unavailable, UnsupportedPayload
 from polystore.core.item import Item, Saved
 from polystore.core.key import Key
-from polystore.core.outcome import Failure, Outcome, and_then, catch, guard, is_successful
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import Payload
 from polystore.core.records import (
     Backend,
     ByteStore,
-    Codec,
     Context,
     Decoded,
     Encoded,
@@ -94,30 +93,35 @@ def _loading(
     def load(
         files: Files[H], key: Key, format: FileFormat[object] | None, /
     ) -> Outcome[Item[Payload]]:
-        codec = _codec(files, key, format)
-        if not is_successful(codec):
-            return Failure(codec.failure())
-        source = get(files.handle, key)
-        if not is_successful(source):
-            return Failure(source.failure())
-        decoded = _decoded(codec.unwrap(), source.unwrap(), files.limits)
-        return decoded.map(lambda it: Item(key, cast("Payload", it.payload), it.metadata))
+        opened = get(files.handle, key)
+        if not is_successful(opened):
+            return Failure(opened.failure())
+        source = opened.unwrap()
+        try:
+            decoded = _decoded(files, key, format, source)
+        finally:
+            source.close()
+        if not is_successful(decoded):
+            return Failure(decoded.failure())
+        content = decoded.unwrap()
+        return Success(Item(key, cast("Payload", content.payload), content.metadata))
 
     return load
 
 
-def _codec(files: Files[H], key: Key, format: FileFormat[object] | None) -> Outcome[Codec[object]]:
-    return files.context.codec_for(key) if format is None else files.context.codec(format)
-
-
-def _decoded(codec: Codec[object], source: Readable, limits: Limits) -> Outcome[Decoded[object]]:
+def _decoded(
+    files: Files[H], key: Key, format: FileFormat[object] | None, source: Readable
+) -> Outcome[Decoded[object]]:
+    context = files.context
+    codec = context.codec_for(key) if format is None else context.codec(format)
+    if not is_successful(codec):
+        return Failure(codec.failure())
     try:
-        return and_then(
-            guard(lambda: codec.decode(source, limits), catch(OSError, _unreadable)),
-            lambda outcome: outcome,
-        )
-    finally:
-        source.close()
+        return codec.unwrap().decode(source, files.limits)
+    except OSError as error:
+        return Failure(_unreadable(error))
+    except MemoryError:
+        return Failure(_too_large(source.size))
 
 
 def _unreadable(error: OSError) -> Unavailable:
@@ -129,29 +133,38 @@ def _unreadable(error: OSError) -> Unavailable:
     )
 
 
+def _too_large(nbytes: int) -> TooLarge:
+    return TooLarge(
+        "",
+        None,
+        f"This process cannot get the memory for the content, which is stored in {nbytes} bytes.",
+        "Free some memory, or load it on a machine that has more.",
+    )
+
+
 def _saving(
     put: Callable[[H, Key, Encoded, IfExists], Outcome[bool]],
 ) -> Callable[[Files[H], Key, Item[Payload], SaveOptions], Outcome[Saved]]:
     def save(files: Files[H], key: Key, item: Item[Payload], how: SaveOptions, /) -> Outcome[Saved]:
-        codec = files.context.codec_for(key)
-        encoded = and_then(codec, lambda it: _encoded(it, files.context, item, how.options))
+        encoded = _encoded(files.context, key, item, how.options)
         if not is_successful(encoded):
             return Failure(encoded.failure())
         content = encoded.unwrap()
-
-        def saved(written: bool) -> Saved:
-            if not written:
-                return Saved(key, files.config, "skipped", 0)
-            return Saved(key, files.config, "written", content.nbytes, content.dropped)
-
-        return put(files.handle, key, content, how.if_exists).map(saved)
+        written = put(files.handle, key, content, how.if_exists)
+        if not is_successful(written):
+            return Failure(written.failure())
+        if not written.unwrap():
+            return Success(Saved(key, files.config, "skipped", 0))
+        return Success(Saved(key, files.config, "written", content.nbytes, content.dropped))
 
     return save
 
 
-def _encoded(
-    codec: Codec[object], context: Context, item: Item[Payload], options: object
-) -> Outcome[Encoded]:
+def _encoded(context: Context, key: Key, item: Item[Payload], options: object) -> Outcome[Encoded]:
+    found = context.codec_for(key)
+    if not is_successful(found):
+        return Failure(found.failure())
+    codec = found.unwrap()
     if options is not None and not (codec.options and isinstance(options, codec.options)):
         return Failure(
             UnsupportedPayload(
@@ -161,4 +174,7 @@ def _encoded(
                 f"Give it {codec.options.__name__ if codec.options else 'no options'}.",
             )
         )
-    return and_then(context.to_host(item), lambda it: codec.encode(it, options))
+    on_host = context.to_host(item)
+    if not is_successful(on_host):
+        return Failure(on_host.failure())
+    return codec.encode(on_host.unwrap(), options)

@@ -1,93 +1,106 @@
-"""Disk: files in a folder, each whole or not there at all.
-
-A save writes a hidden sibling (`.polystore-*`) and moves it into place in one step. The sibling of a
-killed process is never listed, and swept by a later listing.
-"""
+"""Disk: files in a folder, each whole or not there at all, and none outside of it."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import time
-from collections.abc import Iterator
-from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from polystore.backends.beneath import folder_beneath, open_beneath, open_root, rename_new
-from polystore.backends.oserrors import from_os
-from polystore.configs import DiskConfig
-from polystore.core.errors import NotAFile, NotFound, StorageError, not_found
-from polystore.core.key import HIDDEN_PREFIX, Key, parse_key
-from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
-from polystore.core.records import (
-    ByteStore,
-    Encoded,
-    IfExists,
-    Limits,
-    Page,
-    Reach,
-    Readable,
-    Stat,
+from polystore.backends.beneath import (
+    LOOK,
+    folder_beneath,
+    open_beneath,
+    open_key,
+    open_root,
 )
+from polystore.backends.listing import pages
+from polystore.backends.oserrors import from_os
+from polystore.backends.whole import LARGE, write_whole
+from polystore.configs import DiskConfig
+from polystore.core.errors import NotAFile, NotFound, StorageError, Unavailable, not_found
+from polystore.core.key import Key, near_keys
+from polystore.core.outcome import Failure, Outcome, Success
+from polystore.core.records import ByteStore, Encoded, IfExists, Limits, Page, Reach, Readable, Stat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["DISK"]
 
-_FALLOCATE_FROM = 2**20  # bytes; below it, reserving the blocks costs more than it saves
+_NAMES_MAX = 20_000  # names of a folder that an error's suggestion is worth
 
-SWEEP_AFTER_S = 3600
-"""Seconds after which a hidden file that no process holds is taken for a killed writer's."""
+
+class _File:
+    """An open file: what a `Readable` reads and closes. Also closed when nobody holds it."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read_into(self, offset: int, buffer: memoryview, /) -> int:
+        done = 0
+        while done < len(buffer):
+            count = os.preadv(self._fd, [buffer[done:]], offset + done)
+            if count == 0:
+                break
+            done += count
+        return done
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    __del__ = close
 
 
 def _get(config: DiskConfig, key: Key, /) -> Outcome[Readable]:
-    return guard(
-        lambda: _opened(config, key), catch(OSError, lambda error: _explained(error, key, config))
-    )
-
-
-def _opened(config: DiskConfig, key: Key) -> Readable:
-    root = open_root(config.root)
     try:
         # Without O_NONBLOCK, opening a pipe would wait for its writer.
-        fd = open_beneath(root, key, os.O_RDONLY | os.O_NONBLOCK)
-    finally:
-        os.close(root)
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(fd)
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), key)
-    return Readable(status.st_size, partial(_read_into, fd), partial(os.close, fd))
+        file = _File(fd := open_key(config.root, key, os.O_RDONLY | os.O_NONBLOCK))
+        found = os.fstat(fd)
+        _refuse_special(found, key)
+    except OSError as error:
+        return Failure(_unread(error, key, config))
+    return Success(Readable(found.st_size, file.read_into, file.close))
 
 
-def _read_into(fd: int, offset: int, buffer: memoryview, /) -> int:
-    done = 0
-    while done < len(buffer):
-        count = os.preadv(fd, [buffer[done:]], offset + done)
-        if count == 0:
-            break
-        done += count
-    return done
+def _refuse_special(found: os.stat_result, key: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.ENXIO
+        raise OSError(code, os.strerror(code), key)
 
 
-def _explained(error: OSError, key: str, config: DiskConfig) -> StorageError:
-    """Say more than the operating system does about a file that could not be read."""
+def _unread(error: OSError, key: str, config: DiskConfig) -> StorageError:
+    """Say more than the operating system does about what could not be read."""
     if error.errno == errno.ENOENT:
         return _absent(key, config)
+    if error.errno == errno.ENOTDIR and Path(config.root).is_dir():
+        return NotFound(
+            key,
+            config,
+            f"Nothing is stored under {key!r}: a part of it is a file, not a folder.",
+            "See list_files(store) for the keys there are.",
+        )
     if error.errno == errno.EISDIR:
         names = _names(config, key)
         return NotAFile(
             key,
             config,
-            f"{key!r} is a folder of {len(names)} files." if names else f"{key!r} is no file.",
+            f"{key!r} is a folder of {len(names)} files.",
             "Load its files one by one: pipeline.map(list_files(store, folder=...).unwrap()).",
         )
     return from_os(error, key, config)
 
 
 def _absent(key: str, config: DiskConfig) -> NotFound:
-    if not os.path.isdir(config.root):
+    if not Path(config.root).is_dir():
         return NotFound(
             key,
             config,
@@ -102,253 +115,168 @@ def _absent(key: str, config: DiskConfig) -> NotFound:
             f"Nothing is stored under {key!r}.",
             f"The root {config.root!r} is already in the key: did you mean {rest!r}?",
         )
-    folder = key.rpartition("/")[0]
-    below = f"{folder}/" if folder else ""
-    return not_found(key, config, [below + name for name in _names(config, folder)])
+    folder, slash, _ = key.rpartition("/")
+    siblings = [folder + slash + name for name in _names(config, folder)]
+    return not_found(key, config, near_keys(key, siblings))
 
 
 def _names(config: DiskConfig, folder: str) -> list[str]:
+    """Give the names in a folder, or as many as are worth looking at; none if it cannot be read."""
     try:
-        return os.listdir(os.path.join(config.root, folder))[:10_000]
+        fd = _open_folder(config.root, folder)
     except OSError:
         return []
+    try:
+        with os.scandir(fd) as entries:
+            return [entry.name for entry in islice(entries, _NAMES_MAX)]
+    finally:
+        os.close(fd)
+
+
+def _open_folder(root: str, folder: str) -> int:
+    top = open_root(root)
+    try:
+        return open_beneath(top, folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(top)
 
 
 def _put(config: DiskConfig, key: Key, encoded: Encoded, if_exists: IfExists, /) -> Outcome[bool]:
-    return guard(
-        lambda: _written(config, key, encoded, if_exists),
-        catch(OSError, lambda error: from_os(error, key, config)),
-    )
+    try:
+        return Success(_written(config, key, encoded, if_exists))
+    except OSError as error:
+        return Failure(_unwritten(error, key, config))
+
+
+def _unwritten(error: OSError, key: str, config: DiskConfig) -> StorageError:
+    if error.errno == errno.ENOENT:
+        return Unavailable(
+            key,
+            config,
+            f"A folder above {key!r} was removed meanwhile, or is a link that leads nowhere.",
+            "Look at the folders above it, then save again.",
+        )
+    return from_os(error, key, config)
 
 
 def _written(config: DiskConfig, key: Key, encoded: Encoded, if_exists: IfExists) -> bool:
     """Write a file whole; `False` if it was there and is to be skipped. Raises `OSError`."""
     above, _, name = key.rpartition("/")
-    folder = _folder(config.root, above)
     synced = config.durability == "fsync"
+    replace = if_exists == "replace"
+    folder = _folder_for_writing(config, above)
     try:
-        if if_exists != "replace" and _exists(folder, name):
-            return _not_written(if_exists, key)
-        hidden = f"{HIDDEN_PREFIX}{os.urandom(8).hex()}"
-        try:
-            _write_hidden(folder, hidden, encoded, synced)
-            _move_into_place(folder, hidden, name, if_exists)
-        except BaseException as error:
-            _unlink(folder, hidden)
-            if isinstance(error, FileExistsError) and _exists(folder, name):
-                return _not_written(if_exists, key)  # another writer was first
-            raise
-        if synced:
-            _sync_folders(config.root, above)
-        return True
+        # A small file is written sooner than it is asked for.
+        taken = not replace and encoded.nbytes >= LARGE and _has(folder, name)
+        if taken or not write_whole(folder, name, encoded, replace=replace, synced=synced):
+            return _not_written(config, key, if_exists)
     finally:
         os.close(folder)
-
-
-def _folder(root: str, above: str) -> int:
-    """Give a descriptor of the folder that a file goes to, making what is missing."""
-    try:
-        fd = open_root(root)
-    except FileNotFoundError:
-        os.makedirs(root, exist_ok=True)
-        fd = open_root(root)
-    if not above:
-        return fd
-    try:
-        return folder_beneath(fd, above)
-    finally:
-        os.close(fd)
-
-
-def _exists(folder: int, name: str) -> bool:
-    """Whether a file has the name. Raises `IsADirectoryError` if a folder has it."""
-    try:
-        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return False
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    if synced:
+        _sync_folders(config.root, above)
     return True
 
 
-def _not_written(if_exists: IfExists, key: str) -> bool:
-    if if_exists == "skip":
+def _folder_for_writing(config: DiskConfig, above: str) -> int:
+    """Give a descriptor of the folder that a file goes to, making what is missing."""
+    try:
+        root = open_root(config.root)
+    except FileNotFoundError:
+        root = _make_root(config)
+    if not above:
+        return root
+    try:
+        return folder_beneath(root, above)
+    finally:
+        os.close(root)
+
+
+def _make_root(config: DiskConfig) -> int:
+    root = Path(config.root)
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # a link that leads nowhere
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), config.root) from error
+    if config.durability == "fsync":
+        for folder in missing:
+            _sync_folders(str(folder.parent), "")
+    return open_root(config.root)
+
+
+def _has(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
         return False
+    return True
+
+
+def _not_written(config: DiskConfig, key: Key, if_exists: IfExists) -> bool:
+    """Give `False` for what was there to be skipped; raise what stands in the way otherwise."""
+    try:
+        found = _status(config, key)
+    except FileNotFoundError:  # removed since, or a link that leads nowhere: it was in the way
+        pass
+    else:
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), key)
+        if if_exists == "skip":
+            return False
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), key)
 
 
-def _write_hidden(folder: int, hidden: str, encoded: Encoded, synced: bool) -> None:
-    fd = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
-    try:
-        _mark_as_held(fd)
-        if encoded.nbytes >= _FALLOCATE_FROM:
-            _reserve(fd, encoded.nbytes)
-        for buffer in encoded.buffers:
-            left = memoryview(buffer).cast("B")
-            while left:
-                left = left[os.write(fd, left) :]
-        if synced:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _mark_as_held(fd: int) -> None:
-    """Lock the hidden file while it is written: the sweeper takes only what nobody holds."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # some network file systems have no locks; the file's age protects it then
-        pass
-
-
-def _reserve(fd: int, nbytes: int) -> None:
-    """Reserve the blocks: faster for large files, and a full disk shows before any is written."""
-    try:
-        os.posix_fallocate(fd, 0, nbytes)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-            raise
-
-
-def _move_into_place(folder: int, hidden: str, name: str, if_exists: IfExists) -> None:
-    if if_exists == "replace":
-        os.rename(hidden, name, src_dir_fd=folder, dst_dir_fd=folder)
-    else:
-        rename_new(folder, hidden, name)
-
-
-def _unlink(folder: int, name: str) -> None:
-    try:
-        os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        pass
-
-
 def _sync_folders(root: str, above: str) -> None:
-    """Order the new name to the disk, and the names of folders that may be new."""
-    path = os.path.join(root, above)
-    while True:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    """Order a new name to the disk, and those of the folders above it, which may be new."""
+    parts = above.split("/") if above else []
+    for depth in range(len(parts), -1, -1):
+        folder = _open_folder(root, "/".join(parts[:depth]))
         try:
-            os.fsync(fd)
+            os.fsync(folder)
         finally:
-            os.close(fd)
-        if len(path) <= len(root):
-            break
-        path = os.path.dirname(path)
+            os.close(folder)
 
 
 def _stat(config: DiskConfig, key: Key, /) -> Outcome[Stat]:
-    return guard(
-        lambda: _status(config, key), catch(OSError, lambda error: _explained(error, key, config))
-    )
-
-
-def _status(config: DiskConfig, key: Key) -> Stat:
-    root = open_root(config.root)
     try:
-        fd = open_beneath(root, key, getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK))
-    finally:
-        os.close(root)
+        found = _status(config, key)
+    except OSError as error:
+        return Failure(_unread(error, key, config))
+    if stat.S_ISDIR(found.st_mode):
+        return Success(Stat("folder", None, found.st_mtime_ns))
+    return Success(Stat("file", found.st_size, found.st_mtime_ns))
+
+
+def _status(config: DiskConfig, key: Key) -> os.stat_result:
+    """Give the status of a file or folder. Raises `OSError`, for what is neither too."""
+    fd = open_key(config.root, key, LOOK)
     try:
         found = os.fstat(fd)
     finally:
         os.close(fd)
-    if stat.S_ISDIR(found.st_mode):
-        return Stat("folder", None, found.st_mtime_ns)
-    return Stat("file", found.st_size, found.st_mtime_ns)
+    if not stat.S_ISDIR(found.st_mode):
+        _refuse_special(found, key)
+    return found
 
 
 def _list(config: DiskConfig, folder: str, /) -> Iterator[Outcome[Page]]:
-    """Give one page a folder. Links to folders are not entered; links to files are keys."""
-    try:
-        root = open_root(config.root)
-    except OSError as error:
-        yield Failure(_explained(error, folder, config))
-        return
-    waiting = [folder]
-    try:
-        while waiting:
-            current = waiting.pop()
-            page = _page(root, current, waiting)
-            yield page.alt(lambda error: evolve(error, config=config))
-    finally:
-        os.close(root)
-
-
-def _page(root: int, folder: str, waiting: list[str]) -> Outcome[Page]:
-    """Give the keys in one folder, and put the folders in it on the list of those to come."""
-    keys: list[Key] = []
-    below = f"{folder}/" if folder else ""
-    try:
-        fd = open_beneath(root, folder or ".", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if name.startswith(HIDDEN_PREFIX):
-                        _sweep(fd, name)
-                    elif entry.is_dir(follow_symlinks=False):
-                        waiting.append(below + name)
-                    elif entry.is_file(follow_symlinks=False) or _is_link_to_file(
-                        root, below + name
-                    ):
-                        key = parse_key(below + name)
-                        if not is_successful(key):
-                            return Failure(key.failure())
-                        keys.append(key.unwrap())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        return Failure(from_os(error, folder, None))
-    return Success(tuple(keys))
-
-
-def _is_link_to_file(root: int, path: str) -> bool:
-    try:
-        fd = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        return stat.S_ISREG(os.fstat(fd).st_mode)
-    finally:
-        os.close(fd)
-
-
-def _sweep(folder: int, name: str) -> None:
-    """Remove what a killed writer left: old, and held by no process."""
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    except OSError:
-        return
-    try:
-        status = os.fstat(fd)
-        if stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > SWEEP_AFTER_S:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(name, dir_fd=folder)
-    except OSError:  # held by a writer, or not ours to remove
-        pass
-    finally:
-        os.close(fd)
+    for page in pages(config.root, folder):
+        yield page.alt(lambda error: evolve(error, config=config))
 
 
 def _delete(config: DiskConfig, key: Key, /) -> Outcome[None]:
-    return guard(
-        lambda: _removed(config, key), catch(OSError, lambda error: _explained(error, key, config))
-    )
-
-
-def _removed(config: DiskConfig, key: Key) -> None:
     above, _, name = key.rpartition("/")
-    root = open_root(config.root)
     try:
-        folder = open_beneath(root, above or ".", os.O_RDONLY | os.O_DIRECTORY)
-    finally:
-        os.close(root)
-    try:
-        os.unlink(name, dir_fd=folder)
-    finally:
-        os.close(folder)
+        folder = _open_folder(config.root, above)
+        try:
+            os.unlink(name, dir_fd=folder)
+            if config.durability == "fsync":
+                os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        return Failure(_unread(error, key, config))
+    return Success(None)
 
 
 DISK: ByteStore[DiskConfig, DiskConfig] = ByteStore(
