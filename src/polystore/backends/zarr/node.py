@@ -1,0 +1,283 @@
+"""What a folder is to Zarr, told by the `zarr.json` in it; the making of groups; and single files.
+
+A folder is given as a descriptor. What has no better word raises `OSError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from contextlib import suppress
+from typing import Literal, TypeAlias, cast
+
+from typing_extensions import Buffer
+
+from polystore.backends.beneath import folder_beneath, open_beneath, open_root
+from polystore.backends.whole import write_whole
+from polystore.core.errors import Corrupt, NotADirectory, StorageError, UnsupportedOperation
+from polystore.core.key import HIDDEN_PREFIX
+from polystore.core.outcome import Failure, Outcome, Success
+from polystore.core.payload import Json
+from polystore.core.records import Encoded
+
+__all__ = [
+    "DOCUMENT",
+    "RESERVED",
+    "Node",
+    "array_above",
+    "group_folder",
+    "is_node_name",
+    "no_group",
+    "node_at",
+    "node_of",
+    "of_version_2",
+    "open_folder",
+    "parsed",
+    "read_document",
+    "read_file",
+    "refuse_all_but_arrays",
+    "write_file",
+]
+
+Node: TypeAlias = Literal["array", "group", "damaged", "version 2", "plain"]
+"""A folder with the `zarr.json` of an array or of a group, with one that says neither, with the
+metadata of Zarr's version 2, or with none."""
+
+DOCUMENT = "zarr.json"
+
+RESERVED = frozenset({DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+"""Names of Zarr's own files, of version 2 too. (`c` is where chunks are, but only inside an
+array.)"""
+
+_GROUP_TEXT = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}, indent=2)
+_GROUP = Encoded((_GROUP_TEXT.encode(),), len(_GROUP_TEXT))
+
+_VERSION_2 = (".zarray", ".zgroup")
+
+_WHOLE = slice(None)
+
+
+def open_folder(root: int, path: str) -> int:
+    """Give a descriptor of a folder below the root, for listing too; `""` is the root."""
+    return open_beneath(root, path or ".", os.O_RDONLY | os.O_DIRECTORY)
+
+
+def read_file(folder: int, path: str, part: slice = _WHOLE) -> bytes:
+    """Give the bytes of a file below a folder, or those of a part of it."""
+    # Without O_NONBLOCK, opening a pipe would wait for its writer.
+    fd = open_beneath(folder, path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        start, stop, _ = part.indices(status.st_size)
+        pieces: list[bytes] = []
+        while start < stop:
+            piece = os.pread(fd, stop - start, start)
+            if not piece:
+                break
+            start += len(piece)
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    finally:
+        os.close(fd)
+
+
+def write_file(folder: int, path: str, content: Buffer) -> None:
+    """Write a new file in a folder that nobody else sees yet, making the folders on the way."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        fd = os.open(path, flags, 0o666, dir_fd=folder)
+    except FileNotFoundError:
+        _make_folders(folder, path)
+        fd = os.open(path, flags, 0o666, dir_fd=folder)
+    try:
+        left = memoryview(content).cast("B")
+        while left:
+            left = left[os.write(fd, left) :]
+    finally:
+        os.close(fd)
+
+
+def _make_folders(folder: int, path: str) -> None:
+    for end, character in enumerate(path):
+        if character == "/":
+            with suppress(FileExistsError):
+                os.mkdir(path[:end], dir_fd=folder)
+
+
+def read_document(folder: int) -> bytes | None:
+    """Give what is in the folder's `zarr.json`, or `None` if there is none."""
+    try:
+        return read_file(folder, DOCUMENT)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def parsed(document: bytes) -> dict[str, Json] | None:
+    """Give the object in a `zarr.json` of version 3, or `None` if it is damaged.
+
+    >>> parsed(b'{"zarr_format": 3, "node_type": "group"}')
+    {'zarr_format': 3, 'node_type': 'group'}
+    >>> parsed(b'{"zarr_format": 3, "node_ty')
+    """
+    try:
+        found = cast("Json", json.loads(document))
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, dict) and found.get("zarr_format") == 3:
+        return found
+    return None
+
+
+def node_of(folder: int) -> Node:
+    """Say what a folder is."""
+    document = read_document(folder)
+    if document is None:
+        return "version 2" if any(_has(folder, name) for name in _VERSION_2) else "plain"
+    kind = (parsed(document) or {}).get("node_type")
+    return kind if kind in ("array", "group") else "damaged"
+
+
+def _has(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def refuse_all_but_arrays(parent: int, name: str) -> None:
+    """Raise unless what has the name is one array, which may be replaced or deleted whole.
+
+    `IsADirectoryError` for a group or another folder, `NotADirectoryError` for a file or a link. A
+    damaged array may go too, if nothing else of Zarr's is below it: it could be a damaged group.
+    """
+    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        node = node_of(folder)
+        if node != "array" and not (node == "damaged" and not _has_nodes_below(folder)):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    finally:
+        os.close(folder)
+
+
+def _has_nodes_below(folder: int) -> bool:
+    walk = os.fwalk(".", dir_fd=folder)
+    next(walk)
+    return any(DOCUMENT in files for _, _, files, _ in walk)
+
+
+def node_at(root: int, path: str) -> Node:
+    """Say what the folder at a path below the root is."""
+    folder = open_folder(root, path)
+    try:
+        return node_of(folder)
+    finally:
+        os.close(folder)
+
+
+def array_above(root: int, path: str) -> str | None:
+    """Give the first part of a path, shorter than all of it, that is an array; chunks are below.
+
+    The root too, as `""`. Raises `OSError` where there is no such path.
+    """
+    parts = path.split("/")[:-1]
+    for depth in range(len(parts) + 1):
+        above = "/".join(parts[:depth])
+        if node_at(root, above) == "array":
+            return above
+    return None
+
+
+def is_node_name(part: str) -> bool:
+    """Whether Zarr allows a part of a key as a node's name: not only dots, and no `__` in front.
+
+    >>> is_node_name("A01.tif"), is_node_name("..."), is_node_name("__a")
+    (True, False, False)
+    """
+    return bool(part.strip(".")) and not part.startswith("__")
+
+
+def group_folder(root: str, path: str, config: object) -> Outcome[int]:
+    """Give a descriptor of the folder below the root, made a Zarr group like those on the way.
+
+    What is missing is made, the root too. `NotADirectory` if an array, or a folder with other
+    things in it, stands where a group is needed. The rest raises `OSError`.
+    """
+    top = _root_folder(root)
+    try:
+        parts = path.split("/") if path else []
+        for depth in range(len(parts) + 1):
+            here = "/".join(parts[:depth])
+            os.close(folder_beneath(top, here))
+            problem = _made_group(top, here, root, config)
+            if problem is not None:
+                return Failure(problem)
+        return Success(open_folder(top, path))
+    finally:
+        os.close(top)
+
+
+def _root_folder(root: str) -> int:
+    with suppress(FileNotFoundError):
+        return open_root(root)
+    try:
+        os.makedirs(root, exist_ok=True)
+    except FileExistsError as error:  # a link that leads nowhere
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root) from error
+    return open_root(root)
+
+
+def _made_group(top: int, path: str, root: str, config: object) -> StorageError | None:
+    folder = open_folder(top, path)
+    try:
+        node = node_of(folder)
+        if node == "plain":
+            if _is_empty(folder):
+                write_whole(folder, DOCUMENT, _GROUP, replace=False, synced=False)
+            node = node_of(folder)  # a writer of this moment may have made it a group
+    finally:
+        os.close(folder)
+    return None if node == "group" else no_group(node, path, root, config)
+
+
+def _is_empty(folder: int) -> bool:
+    return all(name.startswith(HIDDEN_PREFIX) for name in os.listdir(folder))
+
+
+def no_group(node: Node, path: str, root: str, config: object) -> StorageError:
+    """Give the error for a folder that is needed as a group, and is none."""
+    about = repr(path) if path else f"The root {root!r}"
+    other = "Choose a key that is not below it." if path else "Choose another root."
+    match node:
+        case "array":
+            return NotADirectory(path, config, f"{about} is an array, not a folder.", other)
+        case "version 2":
+            return of_version_2(path, config, about)
+        case "damaged":
+            return Corrupt(
+                path,
+                config,
+                f"{about} has a damaged {DOCUMENT}.",
+                f"Mend it, or move it away; {other[0].lower()}{other[1:]}",
+            )
+        case _:
+            return NotADirectory(
+                path,
+                config,
+                f"{about} is a folder with other things in it, and no Zarr group.",
+                f"{other} Or make it a group: zarr.open_group(path, mode='a').",
+            )
+
+
+def of_version_2(path: str, config: object, about: str) -> UnsupportedOperation:
+    """Give the error for what is stored in Zarr's version 2."""
+    return UnsupportedOperation(
+        path,
+        config,
+        f"{about} is of Zarr's version 2, and this store reads and writes version 3.",
+        "Convert it with zarr-python first, as in zarr.save_array(new, zarr.open_array(old)[:]).",
+    )

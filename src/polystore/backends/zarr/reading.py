@@ -1,0 +1,271 @@
+"""Loading an array, and saying what stands under a key: from one generation of its folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+from polystore.backends.beneath import open_root
+from polystore.backends.oserrors import from_os
+from polystore.backends.wholefolder import discard_held, pin, stands_at
+from polystore.backends.zarr.elements import nbytes_of, read_array
+from polystore.backends.zarr.node import (
+    DOCUMENT,
+    array_above,
+    node_of,
+    of_version_2,
+    open_folder,
+    parsed,
+    read_document,
+)
+from polystore.backends.zarr.notes import notes_in
+from polystore.configs import ZarrConfig
+from polystore.core.errors import (
+    Corrupt,
+    NotAFile,
+    NotFound,
+    StorageError,
+    Unavailable,
+    UnsupportedOperation,
+    not_found,
+)
+from polystore.core.item import Item
+from polystore.core.key import HIDDEN_PREFIX, NEAR_AMONG, Key, near_keys
+from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
+from polystore.core.payload import Json, Payload
+from polystore.core.records import Context, FileFormat, Stat
+
+__all__ = ["ZarrFolder", "guarded", "load_array", "stat_node"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_TURNS_MAX = 100
+"""How often a read begins again. Where the file system has locks, a reader holds the folder that
+it reads, and loses a turn only to a writer that comes between its opening and its lock."""
+
+
+@frozen
+class ZarrFolder:
+    """The handle of a store: nothing is open in it."""
+
+    config: ZarrConfig
+    context: Context
+
+
+@frozen
+class _Seen(Generic[T_co]):
+    """What one generation gave; unless it was complete, it counts only while the folder stands."""
+
+    outcome: Outcome[T_co]
+    complete: bool = True
+
+
+def load_array(
+    store: ZarrFolder, key: Key, format: FileFormat[object] | None, /
+) -> Outcome[Item[Payload]]:
+    """Give the array under a key, in aligned memory of its own, with its metadata and history."""
+    if format is not None:
+        return Failure(
+            UnsupportedOperation(
+                key,
+                store.config,
+                "A Zarr store holds no files, and so no formats.",
+                "Leave the format out: load(store).",
+            )
+        )
+    return _of_one_generation(store.config, key, lambda folder: _load(store.config, key, folder))
+
+
+def _load(config: ZarrConfig, key: Key, folder: int) -> _Seen[Item[Payload]]:
+    fields = _array_fields(config, key, folder)
+    if not is_successful(fields.outcome):
+        return _Seen(Failure(fields.outcome.failure()), fields.complete)
+    document = fields.outcome.unwrap()
+    notes = notes_in(document)
+    if not is_successful(notes):
+        return _Seen(Failure(notes.failure()))
+    known = notes.unwrap()
+    elements = read_array(folder, document, config.max_bytes, known.dense)
+    return _Seen(
+        elements.array.map(lambda array: Item(key, array, known.metadata, known.history)),
+        elements.complete,
+    )
+
+
+def _array_fields(config: ZarrConfig, key: Key, folder: int) -> _Seen[Mapping[str, Json]]:
+    document = read_document(folder)
+    if document is None:
+        return _Seen(Failure(_no_node(config, key, folder)), complete=False)
+    fields = parsed(document)
+    if fields is None or fields.get("node_type") not in ("array", "group"):
+        return _Seen(Failure(_damaged_document(key, config)))
+    if fields["node_type"] == "group":
+        return _Seen(Failure(_a_folder(key, config, folder)))
+    return _Seen(Success(fields))
+
+
+def _no_node(config: ZarrConfig, key: Key, folder: int) -> StorageError:
+    """Say what a folder without a `zarr.json` is."""
+    root = open_root(config.root)
+    try:
+        array = array_above(root, key)
+    finally:
+        os.close(root)
+    if array is not None:
+        return NotFound(
+            key,
+            config,
+            f"Nothing is stored under {key!r}: it is a part of the array {array!r}.",
+            "See list_files(store) for the keys there are.",
+        )
+    if node_of(folder) == "version 2":
+        return of_version_2(key, config, repr(key))
+    return _a_folder(key, config, folder)
+
+
+def _damaged_document(key: str, config: ZarrConfig) -> Corrupt:
+    return Corrupt(
+        key,
+        config,
+        f"The {DOCUMENT} of {key!r} is damaged.",
+        'Save the array again from its source, with if_exists="replace".',
+    )
+
+
+def _a_folder(key: str, config: ZarrConfig, folder: int) -> NotAFile:
+    count = len(_names(folder))
+    return NotAFile(
+        key,
+        config,
+        f"{key!r} is a folder, not an array. (Names in it: {count}.)",
+        "Load its arrays one by one: pipeline.map(list_files(store, folder=...).unwrap()).",
+    )
+
+
+def stat_node(store: ZarrFolder, key: Key, /) -> Outcome[Stat]:
+    """Say whether an array or a folder stands under a key, and how many bytes its elements take."""
+    return _of_one_generation(store.config, key, lambda folder: _stat(store.config, key, folder))
+
+
+def _stat(config: ZarrConfig, key: Key, folder: int) -> _Seen[Stat]:
+    modified = os.fstat(folder).st_mtime_ns
+    fields = _array_fields(config, key, folder)
+    if is_successful(fields.outcome):
+        nbytes = nbytes_of(folder, fields.outcome.unwrap())
+        return _Seen(nbytes.map(lambda count: Stat("file", count, modified)))
+    if isinstance(fields.outcome.failure(), NotAFile):
+        return _Seen(Success(Stat("folder", None, modified)), fields.complete)
+    return _Seen(Failure(fields.outcome.failure()), fields.complete)
+
+
+def _of_one_generation(config: ZarrConfig, key: Key, read: Callable[[int], _Seen[T]]) -> Outcome[T]:
+    """Give what `read` gives for the folder of a key, all of it from one generation."""
+    return guarded(lambda: _read_in_turns(config, key, read), key, config)
+
+
+def _read_in_turns(config: ZarrConfig, key: Key, read: Callable[[int], _Seen[T]]) -> Outcome[T]:
+    root = open_root(config.root)
+    try:
+        for _ in range(_TURNS_MAX):
+            folder = open_folder(root, key)
+            try:
+                pin(folder)
+                seen = read(folder)
+                stands = stands_at(root, key, folder)
+                if not stands:
+                    _discard(root, key, folder)
+                if seen.complete or stands:
+                    return seen.outcome
+            finally:
+                os.close(folder)
+    finally:
+        os.close(root)
+    return Failure(
+        Unavailable(
+            key,
+            config,
+            f"{key!r} was replaced {_TURNS_MAX} times while it was read.",
+            "Read it again when its writers pause.",
+        )
+    )
+
+
+def _discard(root: int, key: Key, folder: int) -> None:
+    with suppress(OSError):
+        parent = open_folder(root, key.rpartition("/")[0])
+        try:
+            discard_held(parent, folder)
+        finally:
+            os.close(parent)
+
+
+def guarded(action: Callable[[], Outcome[T]], key: str, config: ZarrConfig) -> Outcome[T]:
+    """Give the outcome of an action that reads; what the operating system raises is explained."""
+    outcome = guard(action, catch(OSError, lambda error: _unread(error, key, config)))
+    return and_then(outcome, lambda it: it)
+
+
+def _unread(error: OSError, key: str, config: ZarrConfig) -> StorageError:
+    if error.errno == errno.ENOENT:
+        return _absent(key, config)
+    if error.errno == errno.ENOTDIR and key and Path(config.root).is_dir():
+        return NotFound(
+            key,
+            config,
+            f"Nothing is stored under {key!r}: a part of it is a file, not an array or a folder.",
+            "See list_files(store) for the keys there are.",
+        )
+    return from_os(error, key, config)
+
+
+def _absent(key: str, config: ZarrConfig) -> NotFound:
+    if not Path(config.root).is_dir():
+        return NotFound(
+            key,
+            config,
+            f"The folder {config.root!r} does not exist.",
+            "Check the root of the config; the first save makes it.",
+        )
+    first, _, rest = key.partition("/")
+    if first == Path(config.root).name and rest:
+        return NotFound(
+            key,
+            config,
+            f"Nothing is stored under {key!r}.",
+            f"The root {config.root!r} is already in the key: did you mean {rest!r}?",
+        )
+    folder, slash, _ = key.rpartition("/")
+    siblings = [folder + slash + name for name in _siblings(config, folder)]
+    return not_found(key, config, near_keys(key, siblings))
+
+
+def _siblings(config: ZarrConfig, folder: str) -> list[str]:
+    with suppress(OSError):
+        root = open_root(config.root)
+        try:
+            fd = open_folder(root, folder)
+            try:
+                return _names(fd)
+            finally:
+                os.close(fd)
+        finally:
+            os.close(root)
+    return []
+
+
+def _names(folder: int) -> list[str]:
+    """Give the names in a folder that may be arrays or folders, or as many as a hint is worth."""
+    with os.scandir(folder) as entries:
+        return [
+            entry.name
+            for entry in islice(entries, NEAR_AMONG)
+            if not entry.name.startswith(HIDDEN_PREFIX) and entry.name != DOCUMENT
+        ]
