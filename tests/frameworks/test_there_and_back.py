@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from polystore.core.errors import Lossy, UnknownFramework, UnsupportedPayload
-from polystore.core.outcome import Failure, Outcome, Success, fold, is_successful
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import HostArray, aligned_empty
 from polystore.core.records import Framework, Transfer
 from polystore.frameworks.handover import hand_over
@@ -33,7 +33,7 @@ ML_DTYPES = (
 )
 SMALL_INTS = {"int2": 2, "int4": 4, "uint2": 2, "uint4": 4}
 IN_TORCH = PLAIN_DTYPES | {
-    *("bfloat16", "complex32", "float8_e4m3fn", "float8_e4m3fnuz"),
+    *("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz"),
     *("float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
 }
 IN_JAX = PLAIN_DTYPES | set(ML_DTYPES) - {"complex32"} | set(SMALL_INTS)
@@ -135,8 +135,9 @@ def of_bytes(content: bytes, name: str, shape: tuple[int, ...]) -> HostArray:
     raw = np.frombuffer(content, np.uint8)[: size * dtype.itemsize]
     if name in SMALL_INTS:  # they have a byte each, of which only the low bits mean something
         bits = SMALL_INTS[name]
-        every = np.arange(2**bits) - (2 ** (bits - 1) if name.startswith("i") else 0)
-        return every.astype(dtype)[raw % 2**bits].reshape(shape)
+        least = -(2 ** (bits - 1)) if name.startswith("i") else 0
+        every = np.array(range(least, least + 2**bits), dtype)
+        return np.reshape(every[raw % 2**bits], shape)
     return (raw % 2 if name == "bool" else raw).astype(np.uint8).view(dtype).reshape(shape)
 
 
@@ -166,7 +167,7 @@ def given_as(array: HostArray, name: str) -> object:
 
 
 def on_host(value: object) -> HostArray:
-    return fold(find_owner(value), lambda owner: owner.to_host(value, Transfer()), Failure).unwrap()
+    return and_then(find_owner(value), lambda owner: owner.to_host(value, Transfer())).unwrap()
 
 
 def holds(framework: str, dtype: str, *, x64: bool) -> type[object] | None:

@@ -30,7 +30,7 @@ def _to_host(array: HostArray, transfer: Transfer, /) -> Outcome[HostArray]:
     """
     import numpy as np
 
-    if np.ma.is_masked(array):
+    if _is_masked(array):
         return Failure(
             Lossy(
                 "",
@@ -42,6 +42,16 @@ def _to_host(array: HostArray, transfer: Transfer, /) -> Outcome[HostArray]:
     if isinstance(array, np.generic) and transfer.copy is False:
         return Failure(would_copy("it is a scalar, which has no memory to share"))
     return _from_host(np.asarray(array), transfer)
+
+
+def _is_masked(array: HostArray) -> bool:
+    """Whether an element or a field of one is masked; `numpy.ma.is_masked` raises on fields."""
+    import numpy as np
+
+    if type(array) is np.ndarray:
+        return False
+    mask = np.ascontiguousarray(np.ma.getmask(array))
+    return bool(mask.view(np.bool_).any())
 
 
 def _from_host(array: HostArray, transfer: Transfer, /) -> Outcome[HostArray]:

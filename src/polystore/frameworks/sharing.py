@@ -49,8 +49,11 @@ _DECLINES = (
     RuntimeError,
     TypeError,
     ValueError,
+    Warning,
 )
-"""What frameworks raise to say that they do not take an array, or have no room for it."""
+"""What frameworks raise to say that they do not take an array, or have no room for it.
+
+A warning only where Python was told to raise those."""
 
 
 def nearest(dtype: np.dtype[Any], casting: Casting) -> np.dtype[Any]:

@@ -29,7 +29,6 @@ __all__ = ["TORCH"]
 
 _BITS = {
     "bfloat16": "int16",
-    "complex32": "int32",
     "float8_e4m3fn": "uint8",
     "float8_e4m3fnuz": "uint8",
     "float8_e5m2": "uint8",
@@ -38,17 +37,25 @@ _BITS = {
 }
 """Dtypes that `torch` and `ml_dtypes` have and NumPy has not, and integers that carry their bits.
 
-PyTorch's integers of fewer than 8 bits are left out: they are names without arithmetic.
+PyTorch's complex32 is left out, because it warns when used, and so are its integers of fewer than
+8 bits, which are names without arithmetic.
 """
 
 
 _DISPATCH = "__torch_dispatch__"
 
 
-class _Typed(Protocol):
-    """A function of `torch` whose own annotations leave a type unknown."""
+class _Torch(Protocol):
+    """The functions of `torch` whose own annotations leave a type unknown."""
 
     def from_numpy(self, array: HostArray, /) -> torch.Tensor: ...
+    def from_dlpack(self, array: object, /) -> torch.Tensor: ...
+
+
+def _torch() -> _Torch:
+    import torch
+
+    return cast("_Torch", torch)
 
 
 def _owns(value: object) -> bool:
@@ -153,19 +160,17 @@ def _tensor(array: HostArray, name: str) -> torch.Tensor:
         # Along an axis of length 1 any stride is allowed, a negative one too: reset them.
         array = array.reshape(-1).reshape(array.shape)
     # The view by name is for `ulonglong`, which equals uint64 and is none to PyTorch.
-    tensor = cast("_Typed", torch).from_numpy(array.view(np.dtype(_BITS.get(name, name))))
+    tensor = _torch().from_numpy(array.view(np.dtype(_BITS.get(name, name))))
     return tensor.view(getattr(torch, name)) if name in _BITS else tensor
 
 
 def _from_dlpack(array: object, transfer: Transfer, /) -> Outcome[torch.Tensor]:
     """Give another framework's array as a tensor that shares its memory, on its device."""
-    import torch
-
     strides: object = getattr(array, "strides", None)
     if isinstance(strides, tuple) and min(cast("tuple[int, ...]", strides), default=0) < 0:
         # PyTorch does not raise here: it aborts the process.
         return Failure(_odd("would have a negative stride", "Copy the array first."))
-    shared: Outcome[torch.Tensor] = attempt(lambda: torch.from_dlpack(array), "PyTorch")
+    shared = attempt(lambda: _torch().from_dlpack(array), "PyTorch")
     return and_then(shared, lambda tensor: _place(tensor, transfer))
 
 
@@ -222,7 +227,7 @@ TORCH: Framework[torch.Tensor] = Framework(
   not yet computed.
 - A tensor that requires gradients is read detached, in the same memory. Going to PyTorch itself it
   keeps its graph.
-- bfloat16, the float8 dtypes and complex32 go to and from `ml_dtypes` arrays, bit for bit.
+- bfloat16 and the float8 dtypes go to and from `ml_dtypes` arrays, bit for bit.
 - JAX arrays are shared too, although JAX takes them to be immutable: don't write to such a tensor,
   or ask for a copy.
 - `device` is `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, `"xpu:0"`; `None` is where the array is.
