@@ -37,6 +37,7 @@ ABOUT_TYPES = {
         "attr-defined",
         "call-arg",
         "call-overload",
+        "dict-item",
         "list-item",
         "misc",  # "cannot infer value of type parameter": steps that do not fit
         "return-value",

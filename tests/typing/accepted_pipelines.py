@@ -32,12 +32,14 @@ from polystore import (
     compose,
     convert,
     default_dispatcher,
+    from_spec,
     list_files,
     load,
     map_keys,
     read,
     rename,
     save,
+    to_spec,
     write,
 )
 
@@ -144,6 +146,11 @@ eight = compose(
     save(zarr),
 )
 assert_type(eight, Pipeline[KeyLike, Saved])
+
+# Specs.
+assert_type(to_spec(pipeline), Outcome[Json])
+assert_type(from_spec({"load": {"source": {"memory": {}}}}), Outcome[object])
+from_spec(to_spec(eight).unwrap(), functions={"images:halved": halved})
 
 # One path.
 assert_type(read("/data/A01.tif"), Outcome[Item[Payload]])

@@ -26,6 +26,7 @@ from polystore import (
     collect,
     compose,
     convert,
+    from_spec,
     list_files,
     load,
     read,
@@ -190,6 +191,8 @@ pipeline(Item("a", 3))  # refused
 pipeline.map([1, 2])  # refused
 pipeline.map("A01.tif", progress="yes")  # refused
 read(3)  # refused
+from_spec(pipeline)  # refused
+from_spec({"load": disk})  # refused
 
 # What comes out.
 number: int = pipeline("A01.tif").unwrap()  # refused
