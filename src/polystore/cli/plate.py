@@ -22,7 +22,7 @@ __all__ = ["make_plate", "plate_images"]
 FOLDER = "Plate 1"
 SIDE = 256  # pixels
 WELLS = tuple(f"{row}{column:02}" for row in "AB" for column in (1, 2, 3))
-COMPRESSED = "A02"
+COMPRESSED = (f"{FOLDER}/A02 DAPI.tif", f"{FOLDER}/A02 GFP.tif")
 
 
 def make_plate(disk: DiskConfig) -> Outcome[tuple[Saved, ...]]:
@@ -39,8 +39,8 @@ def make_plate(disk: DiskConfig) -> Outcome[tuple[Saved, ...]]:
     """
     done: list[Saved] = []
     for key, image in plate_images():
-        compressed = TiffOptions(compression="deflate") if COMPRESSED in key else None
-        saved = save(disk, options=compressed)(Item(key, image))
+        options = TiffOptions(compression="deflate") if key in COMPRESSED else None
+        saved = save(disk, options=options)(Item(key, image))
         if not is_successful(saved):
             return saved.map(lambda one: (one,))
         done.append(saved.unwrap())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["print_plan", "print_result"]
 
+WIDEST = 100_000  # columns of a table in a pipe: no key is as long
 STYLES = {"yes": "green", "NO": "bold red", "failed": "bold red"}
 
 
@@ -81,7 +81,9 @@ def _print_lines(lines: Sequence[tuple[str, str]]) -> None:
 
 def _print_table(rows: Sequence[Row]) -> None:
     out = console()
-    table = Table(box=SIMPLE_HEAD if out.is_terminal else None, show_footer=True, pad_edge=False)
+    table = Table(
+        box=None, show_footer=True, footer_style="dim", pad_edge=False, header_style="bold"
+    )
     nbytes, seconds = sum(row.nbytes for row in rows), sum(row.seconds for row in rows)
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("key", "in all", overflow="fold")
@@ -93,7 +95,8 @@ def _print_table(rows: Sequence[Row]) -> None:
     for row in rows:
         table.add_row(*_cells(row))
     if not out.is_terminal:
-        out.width = max(out.width, out.measure(table).maximum)
+        out.width = WIDEST
+        out.width = out.measure(table).maximum
     out.print(table)
 
 
