@@ -1,23 +1,33 @@
 """`.npy`, NumPy's own format: one array, its dtype and its memory order, and no metadata.
 
-The header is NumPy's to write and to parse (`numpy.lib.format`); the elements are read into one
-aligned array, and written from the array's own memory.
+What is written is what `numpy.save` writes, byte for byte (the format is NumPy's NEP 1, and the
+page of `numpy.lib.format`). The elements are written from the array's own memory, and read into one
+aligned array.
 """
 
 from __future__ import annotations
 
-import io
+import ast
 import math
-import tokenize
+import re
+import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from polystore.configs import NPY
-from polystore.core.errors import Corrupt, TooLarge, UnsupportedPayload
 from polystore.core.item import Item
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
-from polystore.core.payload import HostArray, Payload, aligned_empty, bytes_of, is_host_array
+from polystore.core.payload import HostArray, Payload, bytes_of
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
+from polystore.formats.refusals import (
+    allocated,
+    cannot_hold,
+    damaged,
+    foreign,
+    host_array,
+    over_limit,
+    reason_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,168 +40,199 @@ Header: TypeAlias = "tuple[tuple[int, ...], bool, np.dtype[Any]]"
 MAGIC = b"\x93NUMPY"
 
 HEADER_MAX = 10_000
-"""Bytes. NumPy parses no longer header unless told to trust the file (its `max_header_size`)."""
+"""Characters. NumPy reads no longer one unless told to trust the file (`max_header_size`)."""
 
-_FIRST_READ = 1024  # holds the header of every array without a large structured dtype
+_NAME = ".npy file"
+_ALIGNMENT = 64  # bytes; where NumPy begins the elements (its ARRAY_ALIGN)
+_GROWTH_DIGITS = (
+    21  # NumPy leaves room for the first axis to grow in place (GROWTH_AXIS_MAX_DIGITS)
+)
+_FIRST_READ = 1024  # bytes; holds the header of every array without a large structured dtype
+
+# Versions: how the length of the text is written, and the text's encoding.
+_LAYOUTS = {1: ("<H", "latin-1"), 2: ("<I", "latin-1"), 3: ("<I", "utf-8")}
+
+# Python 2 wrote long integers as in `(3L, 4L)`.
+_LONG = re.compile(r"(?<=\d)L(?=[,)\s])")
+# Any other escape makes the parser warn, on stderr.
+_NO_ODD_ESCAPE = re.compile(r"""(?:[^\\]|\\[\\'"abfnrtvxuUN0-7])*""", re.DOTALL)
 
 
 def _encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
     import numpy as np
 
-    array = item.payload
-    if not is_host_array(array):
-        return _cannot(f"a {type(array).__name__}", "Save arrays as .npy, JSON or text as such.")
-    if array.dtype.hasobject:
-        return _cannot("Python objects", "Make it an array of numbers, strings or records first.")
-    if np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(array.dtype)) != array.dtype:
-        return _cannot(f"the dtype {array.dtype}", "Convert it to a dtype of NumPy's own first.")
-    if not _names_are_latin(array.dtype):
-        return Success(_encoded_by_numpy(array, item.metadata.present()))
+    found = host_array(item, ".npy")
+    if not is_successful(found):
+        return Failure(found.failure())
+    array = found.unwrap()
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+    header = _header(array.shape, fortran, array.dtype)
+    if not is_successful(header):
+        return Failure(header.failure())
+    first = header.unwrap()
     # The memory is written as it lies; a strided view has to be copied once.
     content = bytes_of(np.ascontiguousarray(array.T if fortran else array))
-    header = _header(array.shape, fortran, array.dtype)
-    return Success(Encoded((header, content), len(header) + len(content), item.metadata.present()))
+    return Success(Encoded((first, content), len(first) + len(content), item.metadata.present()))
 
 
-def _cannot(what: str, advice: str) -> Outcome[Encoded]:
-    return Failure(UnsupportedPayload("", None, f".npy cannot hold {what}.", advice))
-
-
+# The arrays of one plate share a header, and making one costs more than a small file's elements.
 @lru_cache(maxsize=256)
-def _header(shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> bytes:
-    """Write the header, in the oldest of the three versions of the format that can say it."""
+def _header(shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> Outcome[bytes]:
+    """Give the bytes before the elements; `UnsupportedPayload` if NumPy could not read them."""
+    if dtype.hasobject:
+        advice = "Make it an array of numbers, fixed-width strings or records first."
+        return Failure(cannot_hold(".npy", "Python objects", advice))
+    described = guard(lambda: _describe(dtype), *_FROM_NUMPY)
+    text = described.value_or("")
+    spare = _GROWTH_DIGITS - len(repr(shape[-1 if fortran else 0])) if shape else 0
+    text = f"{{'descr': {text}, 'fortran_order': {fortran}, 'shape': {shape}, }}{' ' * spare}"
+    if not is_successful(described) or len(text) >= HEADER_MAX - _ALIGNMENT:
+        advice = "Convert it to a plain dtype of NumPy's own first, as with array.astype."
+        return Failure(cannot_hold(".npy", f"the dtype {str(dtype)[:80]}", advice))
+    version = 1 if _is_latin(text) else 3
+    length, encoding = _LAYOUTS[version]
+    encoded = text.encode(encoding)
+    before = len(MAGIC) + 2 + struct.calcsize(length)
+    padding = _ALIGNMENT - (before + len(encoded) + 1) % _ALIGNMENT
+    size = struct.pack(length, len(encoded) + padding + 1)
+    return Success(MAGIC + bytes((version, 0)) + size + encoded + b" " * padding + b"\n")
+
+
+def _describe(dtype: np.dtype[Any]) -> str:
+    """Give a dtype as the header says it; `ValueError` if it would not come back the same."""
     import numpy as np
 
+    if _has_metadata(dtype):
+        raise ValueError("metadata on a dtype is not kept")
     descr = np.lib.format.dtype_to_descr(dtype)
-    fields = {"descr": descr, "fortran_order": fortran, "shape": shape}
-    stream = io.BytesIO()
-    try:
-        np.lib.format.write_array_header_1_0(stream, fields)
-    except ValueError:  # longer than 64 KiB
-        stream = io.BytesIO()
-        np.lib.format.write_array_header_2_0(stream, fields)
-    return stream.getvalue()
+    if _dtype(descr) != dtype:
+        raise ValueError("no description")
+    return repr(descr)
 
 
-def _names_are_latin(dtype: np.dtype[Any]) -> bool:
-    try:
-        str(dtype).encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _encoded_by_numpy(array: HostArray, dropped: tuple[str, ...]) -> Encoded:
-    """Field names beyond Latin-1 need version 3, of which NumPy writes and reads only whole files."""
+def _dtype(descr: object) -> np.dtype[Any]:
     import numpy as np
 
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, array, allow_pickle=False)
-    return Encoded((stream.getbuffer(),), stream.getbuffer().nbytes, dropped)
+    # NumPy's own annotation names one of the three forms that it takes.
+    return np.lib.format.descr_to_dtype(cast("list[tuple[str, str]]", descr))
 
 
-def _decoded_by_numpy(source: Readable) -> Outcome[Decoded[HostArray]]:
-    import numpy as np
+def _has_metadata(dtype: np.dtype[Any]) -> bool:
+    inner = [dtype.subdtype[0]] if dtype.subdtype else []
+    inner += [field[0] for field in (dtype.fields or {}).values()]
+    return bool(dtype.metadata) or any(map(_has_metadata, inner))
 
-    content = bytearray(source.size)
-    source.read_into(0, memoryview(content))
-    stream = io.BytesIO(content)
-    read = guard(
-        lambda: np.lib.format.read_array(stream, False, max_header_size=HEADER_MAX), *_CATCHES
-    )
-    return read.map(lambda array: Decoded(array))
+
+def _is_latin(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)
 
 
 def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
     header = _read_header(source)
-    if header.startswith(MAGIC + b"\x03") and source.size <= limits.max_bytes:
-        return _decoded_by_numpy(source)
     parsed = _parsed(header)
     if not is_successful(parsed):
-        return Failure(parsed.failure())
+        # What is no .npy at all is said to be what it is.
+        return Failure(parsed.failure() if header.startswith(MAGIC) else foreign(_NAME, source))
     shape, fortran, dtype = parsed.unwrap()
     nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes > limits.max_bytes:
-        return Failure(
-            TooLarge(
-                "",
-                None,
-                f"The header claims {nbytes} bytes, and the limit is {limits.max_bytes}.",
-                "If you trust the file, raise max_bytes in the config.",
-            )
-        )
     surplus = source.size - len(header) - nbytes
     if surplus != 0:
-        words = f"{-surplus} bytes are missing" if surplus < 0 else f"{surplus} bytes too many"
-        return _corrupt(f"its header and its size do not agree: {words}")
-    array = aligned_empty(shape[::-1] if fortran else shape, dtype)
-    if source.read_into(len(header), bytes_of(array)) != nbytes:
-        return _corrupt("it ended while it was read")
+        return Failure(damaged(_NAME, _misfit(nbytes, surplus)))
+    too_large = over_limit(nbytes, limits)
+    if too_large is not None:
+        return Failure(too_large)
+    room = allocated(shape[::-1] if fortran else shape, dtype)
+    if not is_successful(room):
+        return Failure(room.failure())
+    array = room.unwrap()
+    if nbytes and source.read_into(len(header), bytes_of(array)) != nbytes:
+        return Failure(damaged(_NAME, "it ended while it was read"))
     return Success(Decoded(array.T if fortran else array))
 
 
-def _corrupt(reason: str) -> Outcome[Any]:
-    return Failure(
-        Corrupt(
-            "", None, f"This is no whole .npy file: {reason}.", "Write it again from its source."
-        )
-    )
+def _misfit(nbytes: int, surplus: int) -> str:
+    if surplus < 0:
+        return f"its header claims {nbytes} bytes of elements, and {-surplus} of them are missing"
+    return f"{surplus} bytes follow its array, as if several arrays had been saved into one file"
 
 
-_CATCHES = tuple(
-    catch(kind, lambda error: _corrupt(f"its header is damaged ({error})").failure())
+def _literal(text: str) -> object:
+    """Give the value of a Python literal, without a warning whatever the text is."""
+    if not _NO_ODD_ESCAPE.fullmatch(text):
+        raise ValueError("it holds an unknown escape")
+    try:
+        return cast("object", ast.literal_eval(text))
+    except SyntaxError:
+        return cast("object", ast.literal_eval(_LONG.sub("", text)))
+
+
+_FROM_NUMPY = tuple(
+    catch(kind, lambda error: damaged(_NAME, f"its header is damaged ({reason_of(error)})"))
     for kind in (
         ValueError,
         TypeError,
+        LookupError,
         SyntaxError,
         RecursionError,
         MemoryError,
         OverflowError,
-        tokenize.TokenError,
+        Warning,
     )
 )
-"""What NumPy's parser raises on bytes that are no header."""
+"""What Python's and NumPy's parsers raise on text that is no header; warnings may be exceptions."""
 
 
 def _read_header(source: Readable) -> bytes:
     """Give the bytes of the header, or fewer where there is none."""
     first = bytearray(min(source.size, _FIRST_READ))
     count = source.read_into(0, memoryview(first))
-    width = 2 if first[6:7] == bytes([1]) else 4
+    width = 2 if len(first) > 6 and first[6] == 1 else 4
     length = 8 + width + int.from_bytes(first[8 : 8 + width], "little")
-    if length > count and count == _FIRST_READ and length <= HEADER_MAX + 12:
+    if length > count == _FIRST_READ and length <= HEADER_MAX * 4:
         first = bytearray(min(source.size, length))
         source.read_into(0, memoryview(first))
     return bytes(first[:length])
 
 
-# The arrays of one plate share a header, and parsing one costs more than reading a small file.
+# Parsing one costs more than reading a small file, and the arrays of one plate share it.
 @lru_cache(maxsize=256)
 def _parsed(header: bytes) -> Outcome[Header]:
-    if not header.startswith(MAGIC):
-        return _corrupt("it does not begin as one")
-    found = guard(lambda: _parse(header), *_CATCHES)
-    if is_successful(found):
-        shape, _, dtype = found.unwrap()
-        if dtype.hasobject:
-            return _corrupt("it holds pickled Python objects, which could run any code when loaded")
-        if any(length < 0 for length in shape):
-            return _corrupt(f"its shape {shape} is negative")
+    found = guard(lambda: _parse(header), *_FROM_NUMPY)
+    if is_successful(found) and found.unwrap()[2].hasobject:
+        reason = "it holds pickled Python objects, which could run any code when they are loaded"
+        return Failure(damaged(_NAME, reason))
     return found
 
 
 def _parse(header: bytes) -> Header:
-    """Parse a header with NumPy; raises what NumPy raises on a bad one."""
+    """Parse a header; `ValueError`, or what Python and NumPy raise, on what is none."""
     import numpy as np
 
-    stream = io.BytesIO(header)
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream, HEADER_MAX)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream, HEADER_MAX)
-    raise ValueError(f"version {version}")
+    if not header.startswith(MAGIC) or header[6] not in _LAYOUTS or header[7] != 0:
+        raise ValueError(f"it has version {tuple(header[6:8])}")
+    length, encoding = _LAYOUTS[header[6]]
+    start = 8 + struct.calcsize(length)
+    (size,) = struct.unpack(length, header[8:start])
+    text = header[start:].decode(encoding)
+    if len(header) != start + size or len(text) > HEADER_MAX:
+        raise ValueError(f"it should have {size} bytes")
+    descr, fortran, shape = _fields(_literal(text))
+    dtype = _dtype(descr)
+    np.broadcast_to(np.empty((), dtype), shape)  # raises if no array can have this shape
+    return shape, fortran, dtype
+
+
+def _fields(value: object) -> tuple[object, bool, tuple[int, ...]]:
+    """Give the three fields of a header; `ValueError` if there are others, or of other types."""
+    fields = cast("dict[object, object]", value) if isinstance(value, dict) else {}
+    shape, fortran = fields.get("shape"), fields.get("fortran_order")
+    if set(fields) != {"descr", "fortran_order", "shape"} or not isinstance(fortran, bool):
+        raise ValueError("its fields are not descr, fortran_order and shape")
+    lengths = cast("tuple[object, ...]", shape) if isinstance(shape, tuple) else (None,)
+    # A bool is an int to Python, and no length.
+    if not all(type(length) is int and length >= 0 for length in lengths):
+        raise ValueError(f"its shape is {shape!r}")
+    return fields["descr"], fortran, cast("tuple[int, ...]", shape)
 
 
 NPY_CODEC: Codec[HostArray] = Codec(format=NPY, encode=_encode, decode=_decode, open=None)
