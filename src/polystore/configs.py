@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from attrs import field, frozen
 
+from polystore.core.payload import Array, HostArray, LazyArray, Payload
 from polystore.core.records import FileFormat, Limits, Sink, Source
-
-if TYPE_CHECKING:
-    from polystore.core.payload import Array, HostArray, LazyArray, Payload
 
 __all__ = [
     "NPY",
@@ -34,7 +32,7 @@ def _absolute(root: str | os.PathLike[str]) -> str:
 
 
 @frozen
-class DiskConfig(Source["Payload"], Sink["Payload"]):
+class DiskConfig(Source[Payload], Sink[Payload]):
     """Files in a folder.
 
     `root` is made absolute when the config is made, so that it means the same folder in every
@@ -53,7 +51,7 @@ class DiskConfig(Source["Payload"], Sink["Payload"]):
 
 
 @frozen
-class ZarrConfig(Source["HostArray"], Sink["Array | LazyArray"]):
+class ZarrConfig(Source[HostArray], Sink[Array | LazyArray]):
     """Zarr v3 in a folder: one array per key. Any Zarr reader opens what is written.
 
     `root` is as in `DiskConfig`; `max_bytes` likewise. What holds no array (JSON, tables) cannot be
@@ -68,7 +66,7 @@ class ZarrConfig(Source["HostArray"], Sink["Array | LazyArray"]):
 
 
 @frozen
-class MemoryConfig(Source["Payload"], Sink["Payload"]):
+class MemoryConfig(Source[Payload], Sink[Payload]):
     """A store in the memory of this process, found by its name.
 
     Two configs of one name are the same store. Its content goes when its handle is closed.
