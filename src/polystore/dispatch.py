@@ -42,6 +42,7 @@ from polystore.steps.convert import Convert
 from polystore.steps.load import Load
 from polystore.steps.rename import Rename, new_key
 from polystore.steps.save import Save
+from polystore.steps.spec import to_spec
 
 if TYPE_CHECKING:
     from polystore.core.key import Key
@@ -105,7 +106,13 @@ class Dispatcher:
             payload = payload_on_host(item.payload, registry.find_owner)
             return payload.map(lambda it: Item(item.key, it, item.metadata, item.history))
 
-        return Context(registry.find_codec, registry.find_codec_for, to_host, self.open)
+        return Context(
+            codec=registry.find_codec,
+            codec_for=registry.find_codec_for,
+            to_host=to_host,
+            open=self.open,
+            to_spec=lambda step: to_spec(step, registry),
+        )
 
     def _run(self, step: object, value: object) -> Outcome[object]:
         match step:

@@ -24,7 +24,7 @@ from typing_extensions import Buffer
 from polystore.core.item import Item, Metadata, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Outcome
-from polystore.core.payload import HostArray, LazyArray, Payload
+from polystore.core.payload import HostArray, Json, LazyArray, Payload
 
 __all__ = [
     "Backend",
@@ -237,12 +237,14 @@ class Context:
     - `codec(format)` and `codec_for(key)`: the codec of a format, or of a key's suffix.
     - `to_host(item)`: the same item with its arrays in host memory.
     - `open(config)`: the backend and the handle of another config, for stores made of others.
+    - `to_spec(step)`: the JSON of a step, for stores that keep an item's history.
     """
 
     codec: Callable[[FileFormat[object]], Outcome[Codec[object]]]
     codec_for: Callable[[str], Outcome[Codec[object]]]
     to_host: Callable[[Item[Payload]], Outcome[Item[Payload]]]
     open: Callable[[object], Outcome[Opened]]
+    to_spec: Callable[[object], Outcome[Json]]
 
 
 @frozen(kw_only=True)
