@@ -33,6 +33,7 @@ LAYERS = (
     "steps",
     "pool",
     "dispatch",
+    "task",
     "batch",
     "files",
     "manager",

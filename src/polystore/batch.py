@@ -1,40 +1,32 @@
-"""Batches: a pipeline over many keys, in order, a bounded number in flight; and their report."""
+"""Batches: a pipeline over many keys, in order, with a bounded number in flight; their report."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import (
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-    wait,
-)
-from contextlib import contextmanager
-from typing import Generic, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from itertools import islice
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from attrs import frozen
 
-from polystore.core.errors import StorageError, Unavailable, Unexpected, UnsupportedPayload
+from polystore.core.errors import StorageError
 from polystore.core.item import Saved
-from polystore.core.outcome import Failure, Outcome, is_successful
-from polystore.core.records import Reach
-from polystore.dispatch import Dispatcher, default_dispatcher
+from polystore.core.outcome import Outcome, is_successful
+from polystore.dispatch import Dispatcher
 from polystore.steps.compose import Pipeline
-from polystore.steps.load import Load
-from polystore.steps.save import Save
+from polystore.task import Pending, Task, executors_around, outcome_of, submitted, task_of
 
 __all__ = ["Report", "collect", "map_keys"]
 
 A = TypeVar("A")
 B = TypeVar("B")
 T_co = TypeVar("T_co", covariant=True)
+
+Results: TypeAlias = Generator[tuple[A, Outcome[B]], None, None]
 
 
 @frozen
@@ -80,7 +72,7 @@ def collect(outcomes: Iterable[tuple[object, Outcome[B]]]) -> Report[B]:
     return Report(tuple(values), tuple(errors), tuple(failed))
 
 
-def map_keys(
+def map_keys(  # noqa: PLR0913 - the arguments of Pipeline.map, and what it is run on
     dispatcher: Dispatcher,
     pipeline: Pipeline[A, B],
     keys: Iterable[A],
@@ -90,17 +82,26 @@ def map_keys(
 ) -> Iterator[tuple[A, Outcome[B]]]:
     """Run a pipeline over keys on a dispatcher: what `Pipeline.map` does on the default one.
 
+    Twice as many keys are in flight as there are workers: `max_workers`, or those of the executor,
+    or one per core. `ValueError` if `max_workers` is less than one. In a batch that runs within an
+    item of another one, all runs in the thread of that item, unless it has an executor of its own.
+
     >>> from polystore import MemoryConfig, compose, default_dispatcher, load
     >>> pipeline = compose(load(MemoryConfig(name="doctest-map")))
     >>> [key for key, _ in map_keys(default_dispatcher(), pipeline, ["b", "a"])]
     ['b', 'a']
     """
+    if max_workers is not None and max_workers < 1:
+        raise ValueError(f"max_workers is {max_workers}: a batch needs at least one worker")
     total = len(keys) if isinstance(keys, Sized) else None
-    results = _results(dispatcher, pipeline, keys, executor, max_workers)
-    with _progress_bar(progress, total) as advance:
+    return _shown(_results(dispatcher, pipeline, keys, executor, max_workers), progress, total)
+
+
+def _shown(results: Results[A, B], progress: bool, total: int | None) -> Results[A, B]:
+    with closing(results), _progress_bar(progress, total) as advance:
         for result in results:
-            yield result
             advance()
+            yield result
 
 
 def _results(
@@ -109,149 +110,86 @@ def _results(
     keys: Iterable[A],
     executor: Executor | None,
     max_workers: int | None,
-) -> Iterator[tuple[A, Outcome[B]]]:
-    if executor is None and max_workers == 1:
+) -> Results[A, B]:
+    around = executors_around.get()
+    # Workers that wait for work of their own pool would wait for ever; and one level of
+    # parallelism is as much as the machine has use for.
+    inline = max_workers is None and around if executor is None else id(executor) in around
+    if inline or (executor is None and max_workers == 1):
         return ((key, dispatcher.run(pipeline, key)) for key in keys)
-    workers = max_workers or os.cpu_count() or 1
-    task = _Task(dispatcher, pipeline, os.getpid())
-    if executor is not None:
-        return _in_flight(task, keys, executor, workers)
-    return _on_threads(task, keys, workers)
+    if executor is None:
+        return _on_threads(dispatcher, pipeline, keys, max_workers or _cores())
+    task = task_of(dispatcher, pipeline, executor)
+    workers = max_workers or _workers_of(executor) or _cores()
+    return _in_flight(task, keys, executor, workers)
 
 
 def _on_threads(
-    task: _Task[A, B], keys: Iterable[A], workers: int
-) -> Iterator[tuple[A, Outcome[B]]]:
+    dispatcher: Dispatcher, pipeline: Pipeline[A, B], keys: Iterable[A], workers: int
+) -> Results[A, B]:
     with ThreadPoolExecutor(workers, "polystore") as executor:
+        task = task_of(dispatcher, pipeline, executor)
         yield from _in_flight(task, keys, executor, workers)
 
 
-@frozen
-class _Task(Generic[A, B]):
-    """A pipeline to be run on a key, in whatever process an executor chooses."""
-
-    dispatcher: Dispatcher
-    pipeline: Pipeline[A, B]
-    home: int
-
-    def __call__(self, key: A) -> Outcome[B]:
-        if os.getpid() == self.home:
-            return self.dispatcher.run(self.pipeline, key)
-        for config in _configs(self.pipeline):
-            backend = self.dispatcher.backend(config)
-            if is_successful(backend) and backend.unwrap().reach is Reach.PROCESS:
-                return Failure(_out_of_reach(key, config, backend.unwrap().name))
-        try:
-            return self.dispatcher.run(self.pipeline, key)
-        finally:
-            # The default dispatcher lives as long as the worker; another came with this task.
-            if self.dispatcher is not default_dispatcher():
-                self.dispatcher.pool.close()
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
-def _configs(pipeline: Pipeline[A, B]) -> Iterator[object]:
-    for step in pipeline.steps:
-        if isinstance(step, Load):
-            yield step.source
-        elif isinstance(step, Save):
-            yield step.sink
+def _workers_of(executor: Executor) -> int | None:
+    """Give the size of the executors of the standard library, and of those made like them."""
+    workers = getattr(executor, "_max_workers", None)
+    return workers if isinstance(workers, int) and workers > 0 else None
 
 
 def _in_flight(
-    task: _Task[A, B], keys: Iterable[A], executor: Executor, workers: int
-) -> Iterator[tuple[A, Outcome[B]]]:
+    task: Task[A, B], keys: Iterable[A], executor: Executor, workers: int
+) -> Results[A, B]:
     """Give results in order, with twice as many keys in flight as there are workers."""
-    pending: deque[tuple[A, Future[Outcome[B]]]] = deque()
-    upcoming = iter(keys)
-    broken: list[Exception] = []
+    pending: deque[tuple[A, Pending[B]]] = deque()
+    raised: list[Exception] = []
     try:
-        while True:
-            while len(pending) < 2 * workers and not broken:
-                try:
-                    key = next(upcoming)
-                except StopIteration:
+        with closing(_drawn(keys, raised)) as upcoming:
+            while True:
+                for key in islice(upcoming, 2 * workers - len(pending)):
+                    pending.append((key, submitted(executor, task, key)))
+                if not pending:
                     break
-                except (
-                    Exception
-                ) as exception:  # the caller's iterable: raised when all else is given
-                    broken.append(exception)
-                    break
-                pending.append((key, _submitted(executor, task, key)))
-            if not pending:
-                break
-            key, future = pending.popleft()
-            yield key, _result(future, key)
-        if broken:
-            raise broken[0]
+                first, future = pending.popleft()
+                yield first, outcome_of(future, first)
+        if raised:
+            raise raised[0]
     finally:
-        running = [future for _, future in pending if not future.cancel()]
-        wait(running)
+        # Also when the caller stops, or Ctrl-C is pressed: what has begun is whole or not there.
+        begun: list[Future[object]] = [
+            cast("Future[object]", it)
+            for _, it in pending
+            if isinstance(it, Future) and not it.cancel()
+        ]
+        wait(begun)
 
 
-def _submitted(executor: Executor, task: _Task[A, B], key: A) -> Future[Outcome[B]]:
+def _drawn(keys: Iterable[A], raised: list[Exception]) -> Generator[A, None, None]:
+    """Give the keys; what their iterable raises is kept, to be raised after all outcomes."""
     try:
-        return executor.submit(task, key)
-    except Exception as exception:  # a broken or closed executor: the key's outcome says so
-        future: Future[Outcome[B]] = Future()
-        future.set_exception(exception)
-        return future
-
-
-def _result(future: Future[Outcome[B]], key: object) -> Outcome[B]:
-    try:
-        return future.result()
-    except (BrokenExecutor, CancelledError) as exception:
-        return Failure(
-            Unavailable(
-                str(key),
-                None,
-                f"The worker that had {str(key)!r} is gone: {exception or 'cancelled'}.",
-                "Run the failed keys again: what was saved is whole, the rest is not there.",
-            )
-        )
-    except Exception as exception:  # what the executor raised: the item did not run
-        return Failure(_not_sent(exception, key))
-
-
-def _not_sent(exception: Exception, key: object) -> StorageError:
-    reason = f"{type(exception).__name__}: {exception}"
-    if isinstance(exception, pickle.PicklingError) or "pickle" in str(exception):
-        return UnsupportedPayload(
-            str(key),
-            None,
-            f"The pipeline, the key or its result cannot be sent to another process: {reason}.",
-            "Use importable functions (no lambdas) and payloads that pickle, or threads.",
-        )
-    return Unexpected(
-        str(key),
-        None,
-        f"The executor failed: {reason}.",
-        "Please report it as a bug, with the error's traceback.",
-        "".join(traceback.format_exception(exception)),
-    )
-
-
-def _out_of_reach(key: object, config: object, name: str) -> Unavailable:
-    return Unavailable(
-        str(key),
-        config,
-        f"A {name} store is seen by its own process only, and this batch runs in others.",
-        "Use threads, or a store on disk.",
-    )
+        yield from keys
+    except Exception as exception:  # the caller's iterable may raise anything
+        raised.append(exception)
 
 
 @contextmanager
-def _progress_bar(wanted: bool, total: int | None) -> Iterator[Callable[[], None]]:
-    """Give the function that counts one item as done."""
+def _progress_bar(wanted: bool, total: int | None) -> Generator[Callable[[], None]]:
+    """Give the function that counts one item as done; the bar goes to the standard error."""
     if not wanted:
         yield lambda: None
         return
     try:
+        from rich.console import Console
         from rich.progress import Progress
     except ImportError:
-        warnings.warn("No progress bar: pip install 'polystore[cli]'", stacklevel=4)
+        warnings.warn("No progress bar: pip install 'polystore[cli]'", stacklevel=2)
         yield lambda: None
         return
-    with Progress() as bar:
+    with Progress(console=Console(stderr=True)) as bar:
         job = bar.add_task("polystore", total=total)
         yield lambda: bar.advance(job)
