@@ -17,13 +17,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from attrs import frozen
 
-from polystore import DiskConfig, Item, TiffOptions, compose, convert, load, save, write
+from polystore import DiskConfig, HostArray, Item, TiffOptions, compose, convert, load, save, write
 
 HERE = Path(__file__).parent
 MB = 2**20
@@ -131,18 +132,25 @@ def large_files(folder: Path, how: Rounds) -> Iterator[Row]:
     )
     (folder / "a.npy").unlink()
     (folder / "a.tif").unlink()
-    for suffix, library in (
-        (".npy", lambda path: np.save(path, image)),
-        (".tif", lambda path: tifffile.imwrite(path, image)),
-    ):
-        name = "np.save" if suffix == ".npy" else "imwrite"
+    for suffix, name, library in savers(image):
         ours, theirs = Fresh(folder / "ours", suffix), Fresh(folder / "theirs", suffix)
         if suffix == ".npy":
-            times = fastest(lambda: library(ours()), lambda: library(theirs()), how)
+            times = fastest(partial(library, ours), partial(library, theirs), how)
             yield ratio("np.save 128 MB, against itself", times, None)
-        times = fastest(lambda: write(ours(), image).unwrap(), lambda: library(theirs()), how)
+        times = fastest(partial(save_ours, ours, image), partial(library, theirs), how)
         yield ratio(f"save 128 MB {suffix} / {name}", times, 1.10)
         ours(), theirs()
+
+
+def savers(image: HostArray) -> tuple[tuple[str, str, Callable[[Fresh], object]], ...]:
+    return (
+        (".npy", "np.save", lambda fresh: np.save(fresh(), image)),
+        (".tif", "imwrite", lambda fresh: tifffile.imwrite(fresh(), image)),
+    )
+
+
+def save_ours(fresh: Fresh, image: HostArray) -> None:
+    write(fresh(), image).unwrap()
 
 
 def small_files(folder: Path, how: Rounds) -> Iterator[Row]:

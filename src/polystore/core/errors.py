@@ -75,7 +75,7 @@ class AlreadyExists:
 
 @frozen
 class InvalidKey:
-    """The text is no key: absolute, empty, with `..`, over-long, reserved or leading out of the root."""
+    """The text is no key: absolute, empty, with `..`, reserved, too long, or leading out."""
 
     key: str
     config: object

@@ -7,7 +7,9 @@ import re
 from bisect import bisect_left
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, NewType, TypeAlias, cast
+from typing import TYPE_CHECKING, NewType, cast
+
+from typing_extensions import TypeAliasType
 
 from polystore.core.errors import InvalidKey
 from polystore.core.outcome import Failure, Outcome, Success
@@ -28,7 +30,7 @@ __all__ = [
 Key = NewType("Key", str)
 """A `str` that `parse_key` has accepted: `Key` is the type-checker's proof of it."""
 
-KeyLike: TypeAlias = "str | os.PathLike[str]"
+KeyLike = TypeAliasType("KeyLike", "str | os.PathLike[str]")
 """What a load accepts: the text of a key, or a path (see `parse_key`)."""
 
 HIDDEN_PREFIX = ".polystore-"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 from attrs import frozen
+from typing_extensions import TypeAliasType
 
 from polystore.core.outcome import Outcome
 
@@ -31,13 +32,13 @@ __all__ = [
     "is_host_array",
 ]
 
-HostArray: TypeAlias = "NDArray[Any]"
+HostArray = TypeAliasType("HostArray", "NDArray[Any]")
 """An array in the memory of this process: a `numpy.ndarray`."""
 
 Region: TypeAlias = tuple[slice, ...]
 """One slice of step 1 per axis."""
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """What JSON can say. Text is a `str`."""
 
 
@@ -113,7 +114,7 @@ class Rois:
     regions: tuple[Roi, ...]
 
 
-Payload: TypeAlias = "Array | LazyArray | Mapping[str, Array] | Json | Table | Rois"
+Payload = TypeAliasType("Payload", "Array | LazyArray | Mapping[str, Array] | Json | Table | Rois")
 """What an `Item` can hold."""
 
 ALIGNMENT = 64
@@ -139,13 +140,13 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> HostArray:
 
 
 def bytes_of(array: HostArray) -> memoryview:
-    """Give the memory of a C-ordered array as bytes, shared and writable if the array is.
+    r"""Give the memory of a C-ordered array as bytes, shared and writable if the array is.
 
     Works for the dtypes too that the buffer protocol does not know (datetimes, bfloat16).
 
     >>> import numpy as np
     >>> bytes(bytes_of(np.array([1, 256], ">u2")))
-    b'\\x00\\x01\\x01\\x00'
+    b'\x00\x01\x01\x00'
     """
     import numpy as np
 
