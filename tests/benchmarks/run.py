@@ -63,7 +63,8 @@ def fastest(
     ours: Callable[[], object], theirs: Callable[[], object], how: Rounds
 ) -> tuple[float, float]:
     """Give the fastest time of each side, measured in turns."""
-    ours(), theirs()
+    ours()
+    theirs()
     times = [(seconds(ours, how.calls), seconds(theirs, how.calls)) for _ in range(how.rounds)]
     return min(a for a, _ in times), min(b for _, b in times)
 
@@ -139,7 +140,8 @@ def large_files(folder: Path, how: Rounds) -> Iterator[Row]:
             yield ratio("np.save 128 MB, against itself", times, None)
         times = fastest(partial(save_ours, ours, image), partial(library, theirs), how)
         yield ratio(f"save 128 MB {suffix} / {name}", times, 1.10)
-        ours(), theirs()
+        ours()
+        theirs()
 
 
 def savers(image: HostArray) -> tuple[tuple[str, str, Callable[[Fresh], object]], ...]:
@@ -196,7 +198,7 @@ def shared(folder: Path, how: Rounds) -> Iterator[Row]:
             given.data_ptr() if isinstance(given, torch.Tensor) else given.unsafe_buffer_pointer()
         )
         same = address == host.ctypes.data
-        best = min(seconds(lambda: step(item), 1) for _ in range(how.rounds))
+        best = min(seconds(partial(step, item), 1) for _ in range(how.rounds))
         yield Row(
             f"load, convert(to={to!r}) of 256 MB: shared?",
             "same address" if same else "copied",
