@@ -6,9 +6,11 @@ import json
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core_environment import core_python
+from polystore import write
 
 SCRIPT = """
 import json, sys
@@ -27,10 +29,6 @@ def missing(outcome):
 
 
 save(disk)(image).unwrap()
-with open(folder + "/a.tif", "wb") as file:
-    file.write(b"II*\\0")
-with open(folder + "/a.png", "wb") as file:
-    file.write(b"\\x89PNG")
 pipeline = compose(load(disk), convert(to="numpy"), rename(prefix="b/"), save(memory))
 assert from_spec(to_spec(pipeline).unwrap()).unwrap() == pipeline
 report = collect(pipeline.map(list_files(disk, suffixes=(".npy",)).unwrap()))
@@ -41,6 +39,7 @@ print(json.dumps({
     "load a.tif": missing(load(disk)("a.tif")),
     "load a.png": missing(load(disk)("a.png")),
     "save b.tif": missing(save(disk)(Item("b.tif", image.payload))),
+    "save b.png": missing(save(disk)(Item("b.png", image.payload))),
     "convert to jax": missing(convert(to="jax")(image)),
     "convert to torch": missing(convert(to="torch")(image)),
     "save to Zarr": missing(save(ZarrConfig(root=folder + "/z.zarr"))(image)),
@@ -53,8 +52,10 @@ print(json.dumps({
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Run the script in the core's environment, apart from this one's variables and folders."""
     folder = tmp_path_factory.mktemp("core")
+    for name in ("a.tif", "a.png"):
+        write(folder / name, np.zeros((3, 4), np.uint8)).unwrap()
     child = subprocess.run(
-        [core_python(), "-I", "-W", "error", "-c", SCRIPT, str(folder / "plate")],
+        [core_python(), "-I", "-W", "error", "-c", SCRIPT, str(folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -70,6 +71,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         ("load a.tif", "tifffile", "tiff"),
         ("load a.png", "imagecodecs", "png"),
         ("save b.tif", "tifffile", "tiff"),
+        ("save b.png", "imagecodecs", "png"),
         ("convert to jax", "jax", "jax"),
         ("convert to torch", "torch", "torch"),
         ("save to Zarr", "zarr", "zarr"),
