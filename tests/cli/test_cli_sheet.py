@@ -80,6 +80,13 @@ def test_pixels_are_averaged_not_picked() -> None:
     assert (picture[4:-4] == 128).all()
 
 
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 40), st.integers(0, 255))
+def test_an_even_image_stays_even(height: int, width: int, side: int, value: int) -> None:
+    picture = thumbnail(np.full((height, width), value, "u1"), side)
+    assert picture is not None
+    assert picture.min() == picture.max()
+
+
 def test_what_is_not_finite_is_black_and_spoils_nothing_else() -> None:
     image = np.array([[np.nan, 1.0], [np.inf, 2.0]])
     picture = thumbnail(image, 2)

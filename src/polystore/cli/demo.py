@@ -186,24 +186,32 @@ def _quiet_jax() -> Generator[None]:
 
 def run(job: Job) -> Result:
     """Move and compare every image, one at a time, and picture what is in Zarr in the end."""
-    disk, keys = job.images.disk, job.images.keys
-    pipeline = main_job(disk, job.store)
+    keys = job.images.keys
     layout = layout_for(len(keys))
     rows: list[Row] = []
     tiles: list[HostArray | None] = []
     with progress(len(keys)) as advance:
         for number, key in enumerate(keys, 1):
-            began = perf_counter()
-            saved = pipeline(key)
-            seconds = perf_counter() - began
-            back = and_then(saved, lambda it: read_back(disk, job.store, it.key))
-            dropped = saved.map(lambda it: it.dropped).value_or(())
-            rows.append(evolve(row_of(number, key, seconds, back), dropped=dropped))
+            row, tile = _moved(job, number, key, layout.side)
+            rows.append(row)
             if number <= layout.shown:
-                tiles.append(fold(back, lambda it: thumbnail(it.image, layout.side), _no_picture))
+                tiles.append(tile)
             advance()
     sheet = write(job.results / SHEET, contact_sheet(tiles, layout))
     return Result(tuple(rows), sheet, layout.shown, _tracebacks(job.results, rows))
+
+
+def _moved(job: Job, number: int, key: str, side: int) -> tuple[Row, HostArray | None]:
+    """Move one image and compare it; give its row and thumbnail, and keep nothing else of it."""
+    pipeline = main_job(job.images.disk, job.store)
+    began = perf_counter()
+    saved = pipeline(key)
+    seconds = perf_counter() - began
+    back = and_then(saved, lambda it: read_back(job.images.disk, job.store, it.key))
+    row = row_of(number, key, seconds, back)
+    dropped = saved.map(lambda it: it.dropped).value_or(())
+    tile = fold(back, lambda it: thumbnail(it.image, side), _no_picture)
+    return evolve(row, dropped=dropped), tile
 
 
 def _tracebacks(results: Path, rows: Sequence[Row]) -> Path | None:
