@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from polystore.core.errors import Lossy, TooLarge, UnsupportedPayload
-from polystore.core.payload import HostArray
+from polystore.core.payload import ALIGNMENT, HostArray
 from polystore.core.records import Transfer
 from polystore.frameworks.numpy import NUMPY
 
@@ -65,6 +65,7 @@ def test_a_copy_keeps_any_dtype(dtype: str) -> None:
     assert copied.dtype == array.dtype
     assert copied.dtype.byteorder == array.dtype.byteorder
     assert copied.flags.c_contiguous
+    assert array.dtype.hasobject or copied.ctypes.data % ALIGNMENT == 0
     assert not np.shares_memory(copied, array)
     assert (copied == array).all()
     assert NUMPY.from_host(array, Transfer(copy=False)).unwrap() is array

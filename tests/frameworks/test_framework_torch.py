@@ -93,6 +93,9 @@ ODD: dict[str, Callable[[], torch.Tensor]] = {
 }
 
 
+ADVICE = {"sparse": "to_dense", "quantised": "dequantize", "nested": "unbind", "masked": "get_data"}
+
+
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("target", [NUMPY, JAX], ids=["numpy", "jax"])
 def test_what_is_more_than_its_memory_is_unsupported(name: str, target: Framework[object]) -> None:
@@ -103,7 +106,7 @@ def test_what_is_more_than_its_memory_is_unsupported(name: str, target: Framewor
             error = hand_over(tensor, target, Transfer(copy=copy), torchs).failure()
             assert isinstance(error, UnsupportedPayload)
             assert error.message.startswith("The tensor ")
-            assert error.advice
+            assert ADVICE.get(name, "") in error.advice
         assert placed(tensor, FREE).unwrap() is tensor
 
 
@@ -138,9 +141,19 @@ def test_lazy_conjugates_and_negatives_arrive_computed(target: Framework[object]
 
 def test_jax_does_not_take_a_lazy_negative_directly() -> None:
     """PyTorch exports it by DLPack without a word, with the sign lost."""
-    negative = torch.tensor([1 + 2j]).conj().imag
+
+    class OnGpu:
+        dtype = torch.float32
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return 2, 0
+
+        def is_neg(self) -> bool:
+            return True
+
     assert JAX.from_dlpack is not None
-    assert isinstance(JAX.from_dlpack(negative, FREE).failure(), UnsupportedPayload)
+    for negative in (torch.tensor([1 + 2j]).conj().imag, OnGpu()):
+        assert "through the host" in JAX.from_dlpack(negative, FREE).failure().message
 
 
 def test_inside_vmap_it_is_an_error_value() -> None:
@@ -167,6 +180,17 @@ def test_read_only_memory_is_not_given_to_pytorch() -> None:
     array.flags.writeable = False
     TORCH.from_host(array, FREE).unwrap()[0] = 5
     assert array.tolist() == [1, 1, 1]
+
+
+def test_memory_that_tensors_cannot_have_is_copied() -> None:
+    field = np.array([(1, 2.5), (3, 4.5)], "i1,f4")[
+        "f1"
+    ]  # neither aligned, nor in steps of 4 bytes
+    misaligned = np.frombuffer(bytearray(b"-" + np.arange(4.0).tobytes()), np.uint8)[1:].view("f8")
+    for array in (field, misaligned):
+        assert TORCH.from_host(array, FREE).unwrap().numpy().tolist() == array.tolist()
+        refused = TORCH.from_host(array, Transfer(copy=False))
+        assert isinstance(refused.failure(), UnsupportedPayload)
 
 
 NEGATIVE = """

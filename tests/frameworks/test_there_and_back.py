@@ -224,8 +224,10 @@ def test_copy_is_as_asked(first: str, second: str, array: HostArray) -> None:
         copied = hand_over(value, target, Transfer(copy=True), find_owner).unwrap()
         shared = hand_over(value, target, Transfer(copy=False), find_owner)
         assert bits(on_host(copied)) == bits(array)
+        on_its_own = FRAMEWORKS[first].to_host(value, Transfer(copy=True)).unwrap()
+        assert bits(on_its_own) == bits(array)
         if array.size:
-            assert address(copied) != address(value)
+            assert address(value) not in (address(copied), address(on_its_own))
             assert is_successful(shared) == (address(free) == address(value))
         if is_successful(shared):
             assert address(shared.unwrap()) == address(value) or not array.size

@@ -13,7 +13,6 @@ from polystore.frameworks.sharing import (
     PLAIN_DTYPES,
     as_held,
     attempt,
-    is_held,
     nearest,
     no_device,
     no_dtype,
@@ -147,7 +146,9 @@ def _from_host(array: HostArray, transfer: Transfer, /) -> Outcome[jax.Array]:
             return Failure(would_copy("it is in host memory"))
         memory = as_held(array, held, None, fits=array.flags.c_contiguous)
         return and_then(memory, lambda it: _put(it, there))
-    if transfer.copy is not True and is_held(array, held) and array.ctypes.data % ALIGNMENT == 0:
+    # Unaligned memory is not offered: JAX copies it too, in three times our time.
+    aligned = array.ctypes.data % ALIGNMENT == 0
+    if transfer.copy is not True and array.dtype == held and aligned:
         shared = _shared(array, there)
         if is_successful(shared) and (transfer.copy is None or _shares(shared.unwrap(), array)):
             return shared

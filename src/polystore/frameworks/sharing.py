@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polystore.core.errors import StorageError, TooLarge, UnsupportedPayload
-from polystore.core.outcome import Failure, Outcome, Success, catch, guard
+from polystore.core.outcome import Catch, Failure, Outcome, Success, catch, guard
 from polystore.core.payload import HostArray, aligned_empty
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ __all__ = [
     "PLAIN_DTYPES",
     "as_held",
     "attempt",
-    "is_held",
     "nearest",
     "no_device",
     "no_dtype",
@@ -73,18 +73,6 @@ def nearest(dtype: np.dtype[Any], casting: Casting) -> np.dtype[Any]:
     return native
 
 
-def is_held(array: HostArray, dtype: np.dtype[Any]) -> bool:
-    """Whether the memory of the array is that of the (native) dtype, bit for bit.
-
-    Equality alone does not say so: a big-endian bfloat16 equals the native one.
-
-    >>> import numpy as np
-    >>> is_held(np.zeros(2, ">f4"), np.dtype("f4"))
-    False
-    """
-    return array.dtype.isnative and array.dtype == dtype
-
-
 def as_held(
     array: HostArray, dtype: np.dtype[Any], copy: bool | None, *, fits: bool
 ) -> Outcome[HostArray]:
@@ -97,7 +85,7 @@ def as_held(
     >>> as_held(array, array.dtype, None, fits=True).unwrap() is array
     True
     """
-    if copy is not True and fits and is_held(array, dtype):
+    if copy is not True and fits and array.dtype == dtype:
         return Success(array)
     if copy is False:
         return Failure(would_copy("its dtype, byte order, strides or alignment do not fit"))
@@ -141,7 +129,11 @@ def attempt(action: Callable[[], T], framework: str) -> Outcome[T]:
     >>> attempt(lambda: int("x"), "Abacus").failure().message
     "Abacus does not take the array: invalid literal for int() with base 10: 'x'."
     """
+    return guard(action, *_catches(framework))
 
+
+@cache
+def _catches(framework: str) -> tuple[Catch, ...]:
     def declined(error: Exception) -> StorageError:
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         return UnsupportedPayload(
@@ -151,7 +143,7 @@ def attempt(action: Callable[[], T], framework: str) -> Outcome[T]:
             "Make it a plain array on a device of this process first.",
         )
 
-    return guard(action, *(catch(kind, declined) for kind in _DECLINES))
+    return tuple(catch(kind, declined) for kind in _DECLINES)
 
 
 def would_copy(why: str) -> UnsupportedPayload:
