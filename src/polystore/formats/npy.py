@@ -212,7 +212,7 @@ def _parse(header: bytes) -> Header:
         raise ValueError(f"it has version {tuple(header[6:8])}")
     length, encoding = _LAYOUTS[header[6]]
     start = 8 + struct.calcsize(length)
-    (size,) = struct.unpack(length, header[8:start])
+    size = int.from_bytes(header[8:start], "little")
     text = header[start:].decode(encoding)
     if len(header) != start + size or len(text) > HEADER_MAX:
         raise ValueError(f"it should have {size} bytes")

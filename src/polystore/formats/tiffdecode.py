@@ -1,0 +1,221 @@
+"""TIFF to array: the first series of a file, all its pages as one array, and its axes.
+
+tifffile says what is in the file. What it would believe, guess or fill with zeros is checked
+first: a size that the bytes cannot hold, a missing strip, pages that differ.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from typing import IO, TYPE_CHECKING, cast
+
+from polystore.core.errors import StorageError, TooLarge
+from polystore.core.item import Metadata
+from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
+from polystore.core.payload import HostArray, Json, bytes_of
+from polystore.core.records import Decoded, Limits, Readable
+from polystore.formats.ifd import Layout, Skeleton, survey
+from polystore.formats.omebounds import ome_problem
+from polystore.formats.quiet import quiet
+from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
+from polystore.formats.stream import ReadableFile
+from polystore.formats.tiffsegments import fill, segment_problem, unreadable
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
+
+__all__ = ["decode"]
+
+_VALUE_BYTES = 40
+"""What one value of a tag takes as a Python integer in a tuple: 32 bytes and a pointer of 8."""
+
+_SMALL_TABLES = 2**20
+"""Bytes of tags that are never too many: no limit is meant for these."""
+
+_RATIOS = {
+    1: 1,
+    32773: 64,  # PackBits: 2 bytes say 128
+    8: 1032,  # Deflate: 2 bits say 258 bytes
+    32946: 1032,
+    5: 2560,  # LZW: 12 bits say the longest string of a table of 4096
+    34926: 2**15,  # Zstandard: 4 bytes say a block of 128 KiB
+    50000: 2**15,
+}
+_OTHER_RATIO = 2**16
+"""How many bytes one stored byte can become, by compression. No real image comes near."""
+
+
+def decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
+    """Give the first series of a TIFF as one array of native byte order, and what is known of it.
+
+    `Metadata.axes` are tifffile's, in lower case, with its `s` for samples (RGB) as `c`, which is
+    their name in OME-Zarr; empty where the file does not say what an axis is (a plain sequence of
+    pages). Where a file holds further series, `attributes["other_series"]` lists their name, shape,
+    dtype and axes; the lower levels of a pyramid are no series. Palette images give their indices.
+
+    `Corrupt` for anything that is no whole TIFF, or in a compression that is not decoded here;
+    `TooLarge` beyond the limits.
+    """
+    from tifffile import TIFF
+
+    found = survey(source, TIFF.TAG_LOAD)
+    if not is_successful(found):
+        return Failure(found.failure())
+    skeleton = found.unwrap()
+    if skeleton.values * _VALUE_BYTES > _SMALL_TABLES:
+        too_large = over_limit(skeleton.values * _VALUE_BYTES, limits)
+        if too_large is not None:
+            return Failure(too_large)
+    file = ReadableFile(source)
+    with quiet():
+        read = guard(
+            lambda: _read(file, source, skeleton, limits), catch(Exception, _from_tifffile)
+        )
+    if file.failure is not None:
+        raise file.failure
+    return and_then(read, lambda outcome: outcome)
+
+
+def _from_tifffile(error: Exception) -> StorageError:
+    """Give the error for an exception: on damaged bytes tifffile raises nearly every class."""
+    if isinstance(error, (ImportError, OSError)):
+        raise error
+    if isinstance(error, MemoryError):
+        message = f"This machine has no memory for it: {error}."
+        return TooLarge("", None, message, "Load it on a larger machine.")
+    own = isinstance(error, ValueError) and str(error).startswith(("a ", "it "))
+    return damaged("TIFF", str(error) if own else f"tifffile cannot read it ({reason_of(error)})")
+
+
+def _read(
+    file: ReadableFile, source: Readable, skeleton: Skeleton, limits: Limits
+) -> Outcome[Decoded[HostArray]]:
+    from tifffile import TiffFile
+
+    # Told nothing, tifffile takes a sample of the pages for all of them.
+    uniform = None if len(set(skeleton.layouts)) == 1 else False
+    # The other three would open other files, or make pages at a distance that the file chooses.
+    with TiffFile(
+        cast("IO[bytes]", file),
+        is_uniform=uniform,
+        is_mmstack=False,
+        is_ndtiff=False,
+        is_scanimage=False,
+    ) as tif:
+        xml = tif.ome_metadata if tif.is_ome else None
+        problem = None if xml is None else ome_problem(xml, skeleton.layouts)
+        if problem is not None:
+            return Failure(damaged("TIFF", problem))
+        if not tif.series:
+            return Failure(damaged("TIFF", "it holds no image"))
+        series = tif.series[0]
+        array = _array(series, source, skeleton, limits)
+        return array.map(lambda it: Decoded(it, _metadata(tif, it.ndim)))
+
+
+def _array(
+    series: TiffPageSeries, source: Readable, skeleton: Skeleton, limits: Limits
+) -> Outcome[HostArray]:
+    problem = unreadable(series.keyframe)
+    if problem is not None:
+        return Failure(damaged("TIFF", problem))
+    shape = tuple(operator.index(length) for length in series.shape)
+    dtype = series.dtype
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes > _most(series, source.size):
+        reason = f"it claims {nbytes} bytes of samples, which its {source.size} bytes cannot hold"
+        return Failure(damaged("TIFF", reason))
+    # A tile may be larger than the image, and is decoded whole.
+    tile = math.prod(series.keyframe.chunks) * dtype.itemsize
+    too_large = over_limit(max(nbytes, tile), limits)
+    if too_large is not None:
+        return Failure(too_large)
+    start = series.dataoffset if nbytes else 0
+    if start is not None:
+        return _contiguous(series, source, start, shape)
+    problem = _misfit(series, skeleton, nbytes, source.size)
+    if problem is not None:
+        return Failure(damaged("TIFF", problem))
+    room = allocated(shape, dtype)
+    if is_successful(room):
+        pages = [page for page in series if page is not None]
+        fill(source, pages, series.keyframe, room.unwrap())
+    return room
+
+
+def _most(series: TiffPageSeries, size: int) -> int:
+    """Give how many bytes of samples a file of this size can hold at most."""
+    key = series.keyframe
+    bits = cast("object", key.bitspersample)  # a tuple, where samples differ
+    ratio = _RATIOS.get(key.compression, _OTHER_RATIO)
+    return size * ratio * series.dtype.itemsize * 8 // max(bits if isinstance(bits, int) else 1, 1)
+
+
+def _contiguous(
+    series: TiffPageSeries, source: Readable, start: int, shape: tuple[int, ...]
+) -> Outcome[HostArray]:
+    """Read samples that lie in the file as they will in memory, in one go."""
+    room = allocated(shape, series.dtype)
+    if not is_successful(room):
+        return room
+    array = room.unwrap()
+    missing = start + array.nbytes - source.size
+    if missing > 0:
+        return Failure(damaged("TIFF", f"{missing} bytes are missing at its end"))
+    if array.nbytes and source.read_into(start, bytes_of(array)) != array.nbytes:
+        return Failure(damaged("TIFF", "it ended while it was read"))
+    native = "<" if sys.byteorder == "little" else ">"
+    if series.keyframe.parent.byteorder != native and array.itemsize > 1:
+        array.byteswap(inplace=True)
+    return Success(array)
+
+
+def _misfit(series: TiffPageSeries, skeleton: Skeleton, nbytes: int, size: int) -> str | None:
+    """Say what keeps the pages of a series from being one array; `None` if they are."""
+    key = series.keyframe
+    pages = list(series)
+    if any(page is None for page in pages):
+        return f"{pages.count(None)} of its {len(pages)} planes are not in it, maybe in other files"
+    if len(pages) * key.nbytes != nbytes:
+        return f"its description says {nbytes} bytes, and its pages hold {len(pages) * key.nbytes}"
+    expected = _layout(key, skeleton)
+    for page in pages:
+        if page is None:
+            continue
+        if _layout(page, skeleton) != expected:
+            return "its pages differ in size or type"
+        problem = segment_problem(page, key, size)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _layout(page: TiffPage | TiffFrame, skeleton: Skeleton) -> Layout | None:
+    """Give the layout of a page of the chain; sub-pages have none here."""
+    return skeleton.layouts[page.index] if len(page.treeindex) == 1 else None
+
+
+def _metadata(tif: TiffFile, ndim: int) -> Metadata:
+    first, *others = tif.series
+    listed: list[Json] = [
+        {
+            "name": series.name,
+            "shape": [int(length) for length in series.shape],
+            "dtype": str(series.dtype),
+            "axes": series.axes.lower(),
+        }
+        for series in others
+    ]
+    attributes: dict[str, Json] = {"other_series": listed} if listed else {}
+    return Metadata(axes=_axes(first.axes, ndim), attributes=attributes)
+
+
+def _axes(letters: str, ndim: int) -> tuple[str, ...]:
+    """Give tifffile's letters as names of axes; none if one is unknown (`Q`, `I`) or double."""
+    names = tuple(letters.lower())
+    if "c" not in names:
+        names = tuple("c" if name == "s" else name for name in names)
+    known = len(set(names)) == len(names) == ndim and all(name.isalpha() for name in names)
+    return names if known and not {"q", "i"} & set(names) else ()
