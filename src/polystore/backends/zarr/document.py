@@ -117,6 +117,7 @@ def _data_type(dtype: np.dtype[Any]) -> Outcome[dict[str, Json]]:
         if dtype != native and (dtype.names or dtype != native.newbyteorder(">")):
             raise ValueError(dtype)
         fill = known.to_json_scalar(known.default_scalar(), zarr_format=3)
+        known.from_json_scalar(fill, zarr_format=3)  # it takes not all that it gives
         return {"data_type": spec, "fill_value": fill}
 
     def none(_error: Exception) -> StorageError:

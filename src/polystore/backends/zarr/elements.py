@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import lzma
 import math
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
-from polystore.backends.oserrors import from_os
 from polystore.backends.zarr.node import DOCUMENT, write_file
 from polystore.core.errors import Corrupt, StorageError, TooLarge, UnsupportedPayload
 from polystore.core.outcome import (
@@ -95,7 +95,7 @@ def nbytes_of(folder: int, fields: Mapping[str, Json]) -> Outcome[int]:
     """Give the bytes of the elements of an array, from its document alone."""
     from polystore.backends.zarr.store import FolderStore
 
-    return _opened(FolderStore(folder), fields, sys.maxsize).map(lambda array: array.nbytes)
+    return _opened(FolderStore(folder), fields, sys.maxsize).map(_nbytes)
 
 
 def _opened(
@@ -114,6 +114,8 @@ def _opened(
         lambda _: guard(
             lambda: _as_array(store, fields),
             catch(UnknownCodecError, lambda error: _beyond(str(error))),
+            # Of codecs beyond the specification; raised only where the user made warnings errors.
+            catch(Warning, lambda warning: _beyond(str(warning))),
             *(catch(kind, _damaged) for kind in _RAISED),
         ),
     )
@@ -130,7 +132,10 @@ def _beyond(reason: str) -> StorageError:
 
 
 def _damaged(error: Exception) -> StorageError:
-    reason = f"{type(error).__name__}: {error}"
+    return _corrupt(f"{type(error).__name__}: {error}")
+
+
+def _corrupt(reason: str) -> StorageError:
     return Corrupt(
         "",
         None,
@@ -147,7 +152,7 @@ def _within(array: zarr.Array[Any], max_bytes: int) -> Outcome[zarr.Array[Any]]:
     count = math.prod(
         -(-length // max(1, step)) for length, step in zip(array.shape, chunk, strict=True)
     )
-    nbytes = max(array.nbytes, math.prod(chunk) * array.dtype.itemsize, count * CHUNK_COST)
+    nbytes = max(_nbytes(array), math.prod(chunk) * array.dtype.itemsize, count * CHUNK_COST)
     if nbytes <= max_bytes:
         return Success(array)
     return Failure(
@@ -158,6 +163,10 @@ def _within(array: zarr.Array[Any], max_bytes: int) -> Outcome[zarr.Array[Any]]:
             "If you trust the store, raise max_bytes in the config.",
         )
     )
+
+
+def _nbytes(array: zarr.Array[Any]) -> int:
+    return math.prod(array.shape) * array.dtype.itemsize
 
 
 def _dtype_of(array: zarr.Array[Any], fields: Mapping[str, Json], ours: bool) -> np.dtype[Any]:
@@ -200,13 +209,16 @@ def _read(store: FolderStore, source: zarr.Array[Any], into: HostArray) -> Outco
     def explained(error: Exception) -> StorageError:
         store.close()  # only then is it known what else went wrong
         if store.missing is not None:
-            return _damaged(FileNotFoundError(f"the chunk {store.missing} is missing"))
-        if store.problem is not None:
-            return from_os(store.problem, "", None)
+            return _corrupt(f"the chunk {store.missing} is missing")
+        if store.problem is not None and store.problem.errno not in _NO_CHUNK:
+            raise store.problem
         return _no_memory(error) if isinstance(error, MemoryError) else _damaged(error)
 
     return guard(read, *(catch(kind, explained) for kind in (*_RAISED, OSError, MemoryError)))
 
+
+_NO_CHUNK = (errno.EISDIR, errno.ENXIO, errno.ENOTDIR, errno.EXDEV, errno.ELOOP)
+"""What is said of a chunk that is no file, or a link out of the array's folder."""
 
 _RAISED: tuple[type[Exception], ...] = (
     ValueError,
@@ -217,10 +229,8 @@ _RAISED: tuple[type[Exception], ...] = (
     AssertionError,
     RuntimeError,
     EOFError,
-    Warning,
     struct.error,
     zlib.error,
     lzma.LZMAError,
 )
-"""What zarr-python and the codecs of others raise on what they cannot read. (A warning is raised
-where the user made warnings errors.)"""
+"""What zarr-python and the codecs of others raise on what they cannot read."""

@@ -18,13 +18,14 @@ from polystore.backends.beneath import folder_beneath, open_beneath, open_root
 from polystore.backends.whole import write_whole
 from polystore.core.errors import Corrupt, NotADirectory, StorageError, UnsupportedOperation
 from polystore.core.key import HIDDEN_PREFIX
-from polystore.core.outcome import Failure, Outcome, Success
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import Json
 from polystore.core.records import Encoded
 
 __all__ = [
     "DOCUMENT",
     "RESERVED",
+    "TURNS_MAX",
     "Node",
     "array_above",
     "group_folder",
@@ -38,6 +39,7 @@ __all__ = [
     "read_document",
     "read_file",
     "refuse_all_but_arrays",
+    "stands_at",
     "write_file",
 ]
 
@@ -46,6 +48,9 @@ Node: TypeAlias = Literal["array", "group", "damaged", "version 2", "plain"]
 metadata of Zarr's version 2, or with none."""
 
 DOCUMENT = "zarr.json"
+
+TURNS_MAX = 100
+"""How often one begins again because a folder was replaced meanwhile."""
 
 RESERVED = frozenset({DOCUMENT, ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
 """Names of Zarr's own files, of version 2 too. (`c` is where chunks are, but only inside an
@@ -149,19 +154,14 @@ def _has(folder: int, name: str) -> bool:
     return True
 
 
-def refuse_all_but_arrays(parent: int, name: str) -> None:
-    """Raise unless what has the name is one array, which may be replaced or deleted whole.
+def refuse_all_but_arrays(folder: int) -> None:
+    """Raise `IsADirectoryError` unless a folder is an array: one may be replaced or deleted whole.
 
-    `IsADirectoryError` for a group or another folder, `NotADirectoryError` for a file or a link. A
-    damaged array may go too, if nothing else of Zarr's is below it: it could be a damaged group.
+    A damaged array may, too, if nothing else of Zarr's is below it: it could be a damaged group.
     """
-    folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
-    try:
-        node = node_of(folder)
-        if node != "array" and not (node == "damaged" and not _has_nodes_below(folder)):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    finally:
-        os.close(folder)
+    node = node_of(folder)
+    if node != "array" and (node != "damaged" or _has_nodes_below(folder)):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
 def _has_nodes_below(folder: int) -> bool:
@@ -171,12 +171,28 @@ def _has_nodes_below(folder: int) -> bool:
 
 
 def node_at(root: int, path: str) -> Node:
-    """Say what the folder at a path below the root is."""
-    folder = open_folder(root, path)
+    """Say what the folder at a path below the root is, whoever replaces it meanwhile."""
+    for _ in range(TURNS_MAX):
+        folder = open_folder(root, path)
+        try:
+            node = node_of(folder)
+            if node == "array" or stands_at(root, path, folder):
+                return node
+        finally:
+            os.close(folder)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+
+
+def stands_at(root: int, path: str, folder: int) -> bool:
+    """Whether the path below the root still leads to this folder."""
     try:
-        return node_of(folder)
+        fd = open_folder(root, path)
+    except OSError:
+        return False
+    try:
+        return os.path.samestat(os.fstat(fd), os.fstat(folder))
     finally:
-        os.close(folder)
+        os.close(fd)
 
 
 def array_above(root: int, path: str) -> str | None:
@@ -207,16 +223,15 @@ def group_folder(root: str, path: str, config: object) -> Outcome[int]:
     What is missing is made, the root too. `NotADirectory` if an array, or a folder with other
     things in it, stands where a group is needed. The rest raises `OSError`.
     """
+    parts = path.split("/") if path else []
     top = _root_folder(root)
     try:
-        parts = path.split("/") if path else []
-        for depth in range(len(parts) + 1):
-            here = "/".join(parts[:depth])
-            os.close(folder_beneath(top, here))
-            problem = _made_group(top, here, root, config)
-            if problem is not None:
-                return Failure(problem)
-        return Success(open_folder(top, path))
+        for depth in range(len(parts)):
+            above = _as_group(top, "/".join(parts[:depth]), root, config)
+            if not is_successful(above):
+                return above
+            os.close(above.unwrap())
+        return _as_group(top, path, root, config)
     finally:
         os.close(top)
 
@@ -231,21 +246,30 @@ def _root_folder(root: str) -> int:
     return open_root(root)
 
 
-def _made_group(top: int, path: str, root: str, config: object) -> StorageError | None:
-    folder = open_folder(top, path)
-    try:
-        node = node_of(folder)
-        if node == "plain":
-            if _is_empty(folder):
-                write_whole(folder, DOCUMENT, _GROUP, replace=False, synced=False)
-            node = node_of(folder)  # a writer of this moment may have made it a group
-    finally:
-        os.close(folder)
-    return None if node == "group" else no_group(node, path, root, config)
+def _as_group(top: int, path: str, root: str, config: object) -> Outcome[int]:
+    """Give the folder at a path, made if it is missing, and a group if it is empty."""
+    os.close(folder_beneath(top, path))
+    for _ in range(TURNS_MAX):
+        folder = open_folder(top, path)
+        try:
+            node = _made_group(folder)
+            if node == "array" or stands_at(top, path, folder):
+                if node == "group":
+                    return Success(os.dup(folder))
+                return Failure(no_group(node, path, root, config))
+        finally:
+            os.close(folder)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
 
 
-def _is_empty(folder: int) -> bool:
-    return all(name.startswith(HIDDEN_PREFIX) for name in os.listdir(folder))
+def _made_group(folder: int) -> Node:
+    node = node_of(folder)
+    if node != "plain":
+        return node
+    if all(name.startswith(HIDDEN_PREFIX) for name in os.listdir(folder)):
+        with suppress(FileNotFoundError):  # it is being removed
+            write_whole(folder, DOCUMENT, _GROUP, replace=False, synced=False)
+    return node_of(folder)  # another writer may just have made it a group
 
 
 def no_group(node: Node, path: str, root: str, config: object) -> StorageError:

@@ -14,16 +14,18 @@ from attrs import frozen
 
 from polystore.backends.beneath import open_root
 from polystore.backends.oserrors import from_os
-from polystore.backends.wholefolder import discard_held, pin, stands_at
+from polystore.backends.wholefolder import discard_held, pin, unpin
 from polystore.backends.zarr.elements import nbytes_of, read_array
 from polystore.backends.zarr.node import (
     DOCUMENT,
+    TURNS_MAX,
     array_above,
     node_of,
     of_version_2,
     open_folder,
     parsed,
     read_document,
+    stands_at,
 )
 from polystore.backends.zarr.notes import notes_in
 from polystore.configs import ZarrConfig
@@ -47,10 +49,6 @@ __all__ = ["ZarrFolder", "guarded", "load_array", "stat_node"]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_TURNS_MAX = 100
-"""How often a read begins again. Where the file system has locks, a reader holds the folder that
-it reads, and loses a turn only to a writer that comes between its opening and its lock."""
-
 
 @frozen
 class ZarrFolder:
@@ -66,6 +64,7 @@ class _Seen(Generic[T_co]):
 
     outcome: Outcome[T_co]
     complete: bool = True
+    is_array: bool = True
 
 
 def load_array(
@@ -87,7 +86,7 @@ def load_array(
 def _load(config: ZarrConfig, key: Key, folder: int) -> _Seen[Item[Payload]]:
     fields = _array_fields(config, key, folder)
     if not is_successful(fields.outcome):
-        return _Seen(Failure(fields.outcome.failure()), fields.complete)
+        return _Seen(Failure(fields.outcome.failure()), fields.complete, is_array=False)
     document = fields.outcome.unwrap()
     notes = notes_in(document)
     if not is_successful(notes):
@@ -114,21 +113,31 @@ def _array_fields(config: ZarrConfig, key: Key, folder: int) -> _Seen[Mapping[st
 
 def _no_node(config: ZarrConfig, key: Key, folder: int) -> StorageError:
     """Say what a folder without a `zarr.json` is."""
-    root = open_root(config.root)
-    try:
-        array = array_above(root, key)
-    finally:
-        os.close(root)
-    if array is not None:
-        return NotFound(
-            key,
-            config,
-            f"Nothing is stored under {key!r}: it is a part of the array {array!r}.",
-            "See list_files(store) for the keys there are.",
-        )
+    inside = _inside_array(config, key)
+    if inside is not None:
+        return inside
     if node_of(folder) == "version 2":
         return of_version_2(key, config, repr(key))
     return _a_folder(key, config, folder)
+
+
+def _inside_array(config: ZarrConfig, key: str) -> NotFound | None:
+    """Give the error for a key that is a part of an array, such as the folder of its chunks."""
+    root = open_root(config.root)
+    try:
+        array = array_above(root, key)
+    except OSError:
+        return None
+    finally:
+        os.close(root)
+    if array is None:
+        return None
+    return NotFound(
+        key,
+        config,
+        f"Nothing is stored under {key!r}: {array!r} is an array, not a folder.",
+        "See list_files(store) for the keys there are.",
+    )
 
 
 def _damaged_document(key: str, config: ZarrConfig) -> Corrupt:
@@ -162,8 +171,8 @@ def _stat(config: ZarrConfig, key: Key, folder: int) -> _Seen[Stat]:
         nbytes = nbytes_of(folder, fields.outcome.unwrap())
         return _Seen(nbytes.map(lambda count: Stat("file", count, modified)))
     if isinstance(fields.outcome.failure(), NotAFile):
-        return _Seen(Success(Stat("folder", None, modified)), fields.complete)
-    return _Seen(Failure(fields.outcome.failure()), fields.complete)
+        return _Seen(Success(Stat("folder", None, modified)), fields.complete, is_array=False)
+    return _Seen(Failure(fields.outcome.failure()), fields.complete, is_array=False)
 
 
 def _of_one_generation(config: ZarrConfig, key: Key, read: Callable[[int], _Seen[T]]) -> Outcome[T]:
@@ -174,15 +183,16 @@ def _of_one_generation(config: ZarrConfig, key: Key, read: Callable[[int], _Seen
 def _read_in_turns(config: ZarrConfig, key: Key, read: Callable[[int], _Seen[T]]) -> Outcome[T]:
     root = open_root(config.root)
     try:
-        for _ in range(_TURNS_MAX):
+        for _ in range(TURNS_MAX):
             folder = open_folder(root, key)
             try:
                 pin(folder)
                 seen = read(folder)
+                unpin(folder)
                 stands = stands_at(root, key, folder)
-                if not stands:
+                if not stands and seen.is_array:
                     _discard(root, key, folder)
-                if seen.complete or stands:
+                if stands or seen.complete:
                     return seen.outcome
             finally:
                 os.close(folder)
@@ -192,7 +202,7 @@ def _read_in_turns(config: ZarrConfig, key: Key, read: Callable[[int], _Seen[T]]
         Unavailable(
             key,
             config,
-            f"{key!r} was replaced {_TURNS_MAX} times while it was read.",
+            f"{key!r} was replaced {TURNS_MAX} times while it was read.",
             "Read it again when its writers pause.",
         )
     )
@@ -242,6 +252,9 @@ def _absent(key: str, config: ZarrConfig) -> NotFound:
             f"Nothing is stored under {key!r}.",
             f"The root {config.root!r} is already in the key: did you mean {rest!r}?",
         )
+    inside = _inside_array(config, key)
+    if inside is not None:
+        return inside
     folder, slash, _ = key.rpartition("/")
     siblings = [folder + slash + name for name in _siblings(config, folder)]
     return not_found(key, config, near_keys(key, siblings))

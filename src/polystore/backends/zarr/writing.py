@@ -5,16 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import suppress
 
-from polystore.backends.beneath import open_root, rename_new
+from polystore.backends.beneath import open_root
 from polystore.backends.oserrors import exists_already, from_os
 from polystore.backends.wholefolder import (
-    discard,
     hidden_folder,
-    hidden_name,
+    look_at,
     settle_instead,
     settle_new,
+    withdraw,
 )
 from polystore.backends.zarr.document import Document, document_for
 from polystore.backends.zarr.elements import write_array
@@ -134,8 +133,7 @@ def _written(
             return _not_written(config, key, if_exists)
         _build(parent, name, document, array, if_exists)
     except FileExistsError:  # another writer was first
-        with suppress(FileNotFoundError):
-            refuse_all_but_arrays(parent, name)
+        _is_taken(parent, name)
         return _not_written(config, key, if_exists)
     finally:
         os.close(parent)
@@ -145,7 +143,7 @@ def _written(
 def _is_taken(parent: int, name: str) -> bool:
     """Whether an array has the name; raises if something else has it."""
     try:
-        refuse_all_but_arrays(parent, name)
+        look_at(parent, name, refuse_all_but_arrays)
     except FileNotFoundError:
         return False
     return True
@@ -163,11 +161,9 @@ def _build(
     with hidden_folder(parent) as hidden:
         write_array(hidden.fd, document.fields, array)
         if if_exists == "replace":
-            settle_instead(parent, hidden.name, name, refuse_all_but_arrays)
+            settle_instead(parent, hidden, name, refuse_all_but_arrays)
         else:
-            settle_new(parent, hidden.name, name)
-    if if_exists == "replace":
-        discard(parent, hidden.name)
+            settle_new(parent, hidden, name)
 
 
 def delete_array(store: ZarrFolder, key: Key, /) -> Outcome[None]:
@@ -183,30 +179,17 @@ def _deleted(config: ZarrConfig, key: Key) -> Outcome[None]:
     finally:
         os.close(root)
     try:
-        refuse_all_but_arrays(parent, name)
-        _remove_whole(parent, name)
+        withdraw(parent, name, refuse_all_but_arrays)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        remove_in_place(parent, name)
     finally:
         os.close(parent)
     return Success(None)
 
 
-def _remove_whole(parent: int, name: str) -> None:
-    hidden = hidden_name()
-    try:
-        os.rename(name, hidden, src_dir_fd=parent, dst_dir_fd=parent)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        return _remove_in_place(parent, name)
-    try:
-        refuse_all_but_arrays(parent, hidden)
-    except OSError:  # another one took the name between the look and the rename
-        rename_new(parent, hidden, name)
-        raise
-    return discard(parent, hidden)
-
-
-def _remove_in_place(parent: int, name: str) -> None:
+def remove_in_place(parent: int, name: str) -> None:
     """Do without a rename, which overlay file systems refuse for folders of their lower layer.
 
     The document goes first: nobody takes the rest for an array.
