@@ -17,6 +17,8 @@ __all__ = [
     "LOOK",
     "exchange",
     "folder_beneath",
+    "has_openat2",
+    "link_new",
     "open_beneath",
     "open_key",
     "open_root",
@@ -50,7 +52,8 @@ def open_key(root: str, key: str, flags: int) -> int:
 
     A key of one part that is no link cannot lead anywhere else: one system call does, not three.
     """
-    if "/" not in key and not flags & _O_PATH:  # which would open the link itself
+    # These two would make a link something else than a link (ELOOP).
+    if "/" not in key and not flags & (_O_PATH | os.O_DIRECTORY):
         try:
             return os.open(f"{root}/{key}", flags | os.O_NOFOLLOW)
         except OSError as error:  # a link, or a root whose path is as long as paths may be
@@ -70,17 +73,22 @@ def open_beneath(root: int, path: str, flags: int) -> int:
 
     Links inside are followed as long as they stay inside; an absolute link never does.
     """
-    if _has_openat2():
+    if has_openat2():
         for _ in range(_ATTEMPTS):
             try:
                 return openat2(root, path, flags | os.O_CLOEXEC)
             except BlockingIOError:
                 continue
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                break  # the whole may be too long for one call, and no part of it for the walk
     return walk_beneath(root, path, flags)
 
 
 @cache
-def _has_openat2() -> bool:
+def has_openat2() -> bool:
+    """Whether the kernel can open beneath a folder, and this process may ask it to."""
     root = os.open("/", _FOLDER)
     try:
         os.close(openat2(root, ".", _FOLDER | os.O_CLOEXEC))

@@ -260,7 +260,11 @@ def _status(config: DiskConfig, key: Key) -> os.stat_result:
 
 
 def _list(config: DiskConfig, folder: str, /) -> Iterator[Outcome[Page]]:
-    for page in pages(config.root, folder):
+    def explained(error: OSError, key: str) -> StorageError:
+        gone = error.errno == errno.ENOENT
+        return _absent(key, config) if gone else from_os(error, key, config)
+
+    for page in pages(config.root, folder, explained):
         yield page.alt(lambda error: evolve(error, config=config))
 
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import evolve
 
 from polystore.backends.beneath import LOOK, open_beneath, open_root
-from polystore.backends.oserrors import from_os
 from polystore.backends.whole import sweep
 from polystore.core.key import HIDDEN_PREFIX, Key, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from polystore.core.errors import StorageError
     from polystore.core.records import Page
 
-__all__ = ["pages"]
+__all__ = ["Explain", "pages"]
+
+Explain: TypeAlias = "Callable[[OSError, str], StorageError]"
 
 PAGE_MAX = 4096
 """Keys in one page: a folder of a million files is not held at once."""
@@ -30,8 +31,10 @@ PAGE_MAX = 4096
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
-def pages(root: str, folder: str) -> Iterator[Outcome[Page]]:
+def pages(root: str, folder: str, explained: Explain) -> Iterator[Outcome[Page]]:
     """Give every key below a folder of the store at `root` (`""` for all of it), in no order.
+
+    `explained` gives the error for what the system says of a folder.
 
     - Files are keys. Links to files are, also those that lead out of the root or in a circle:
       loading one says so. Links to folders are not entered; links to nothing, pipes, sockets and
@@ -44,31 +47,33 @@ def pages(root: str, folder: str) -> Iterator[Outcome[Page]]:
     try:
         top = open_root(root)
     except OSError as error:
-        yield Failure(from_os(error, folder, None))
+        yield Failure(explained(error, folder))
         return
     waiting = [folder]
     try:
         while waiting:
-            yield from _folder_pages(top, waiting.pop(), waiting, asked=folder)
+            current = waiting.pop()
+            try:
+                yield from _folder_pages(top, current, waiting, asked=current == folder)
+            except OSError as error:
+                yield Failure(explained(error, current))
     finally:
         os.close(top)
 
 
 def _folder_pages(
-    top: int, folder: str, waiting: list[str], *, asked: str
+    top: int, folder: str, waiting: list[str], *, asked: bool
 ) -> Iterator[Outcome[Page]]:
     """Give the keys in one folder, and put the folders in it on the list of those to come."""
-    follow = 0 if folder == asked else os.O_NOFOLLOW
+    follow = 0 if asked else os.O_NOFOLLOW
     try:
         fd = open_beneath(top, folder or ".", os.O_RDONLY | os.O_DIRECTORY | follow)
     except OSError as error:
-        if folder == asked or error.errno not in _GONE:
-            yield Failure(from_os(error, folder, None))
+        if asked or error.errno not in _GONE:
+            raise
         return
     try:
         yield from _pages_of(top, fd, folder, waiting)
-    except OSError as error:
-        yield Failure(from_os(error, folder, None))
     finally:
         os.close(fd)
 

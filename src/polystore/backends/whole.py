@@ -89,6 +89,9 @@ def _open_unnamed(folder: int) -> int | None:
     try:
         return os.open(".", os.O_WRONLY | os.O_TMPFILE, 0o666, dir_fd=folder)
     except OSError as error:
+        if error.errno == errno.EPERM and os.fstat(folder).st_nlink == 0:
+            # What ext4 says of a folder that was removed since it was opened.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
         if error.errno not in _NO_UNNAMED:
             raise
         return None

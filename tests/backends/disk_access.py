@@ -1,0 +1,87 @@
+"""The disk store's functions on plain bytes, as the tests call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from polystore import (
+    Buffer,
+    DiskConfig,
+    Encoded,
+    Failure,
+    IfExists,
+    Key,
+    Outcome,
+    Stat,
+    Success,
+    is_successful,
+)
+from polystore.backends.disk import DISK
+
+
+def put(
+    config: DiskConfig, key: str, content: bytes, if_exists: IfExists = "fail"
+) -> Outcome[bool]:
+    return put_buffers(config, key, (content,), len(content), if_exists)
+
+
+def put_buffers(
+    config: DiskConfig,
+    key: str,
+    buffers: Iterable[Buffer],
+    nbytes: int,
+    if_exists: IfExists = "fail",
+) -> Outcome[bool]:
+    assert DISK.put is not None
+    return DISK.put(config, Key(key), Encoded(buffers, nbytes), if_exists)
+
+
+def get(config: DiskConfig, key: str) -> Outcome[bytes]:
+    assert DISK.get is not None
+    opened = DISK.get(config, Key(key))
+    if not is_successful(opened):
+        return Failure(opened.failure())
+    source = opened.unwrap()
+    content = bytearray(source.size)
+    count = source.read_into(0, memoryview(content))
+    source.close()
+    return Success(bytes(content[:count]))
+
+
+def status(config: DiskConfig, key: str) -> Outcome[Stat]:
+    assert DISK.stat is not None
+    return DISK.stat(config, Key(key))
+
+
+def delete(config: DiskConfig, key: str) -> Outcome[None]:
+    assert DISK.delete is not None
+    return DISK.delete(config, Key(key))
+
+
+def listed(config: DiskConfig, folder: str = "") -> tuple[list[str], list[str]]:
+    """Give the keys, and the names of the errors' classes, each sorted."""
+    assert DISK.list is not None
+    keys: list[str] = []
+    errors: list[str] = []
+    for page in DISK.list(config, folder):
+        if is_successful(page):
+            keys.extend(page.unwrap())
+        else:
+            errors.append(type(page.failure()).__name__)
+    return sorted(keys), sorted(errors)
+
+
+def error_of(outcome: Outcome[object]) -> str:
+    """Give the name of the error's class, or `""` for a success."""
+    return "" if is_successful(outcome) else type(outcome.failure()).__name__
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Give all that is in a folder, hidden files too; `None` for what is no regular file."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        if path.is_file() and not path.is_symlink()
+        else None
+        for path in sorted(folder.rglob("*"))
+    }
