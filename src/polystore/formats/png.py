@@ -10,7 +10,7 @@ from attrs import frozen
 from polystore.configs import PNG, PngOptions
 from polystore.core.errors import StorageError
 from polystore.core.item import Item, Metadata
-from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
+from polystore.core.outcome import Failure, Outcome, catch, guard, is_successful
 from polystore.core.payload import HostArray, Json, Payload
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
 from polystore.formats.quiet import quiet
@@ -137,18 +137,17 @@ def _decoded(content: bytearray, array: HostArray, claim: _Claim) -> Outcome[Dec
     from imagecodecs import png_decode
 
     with quiet():
-        try:
-            # A tRNS chunk that is ill placed adds no channel after all: the shape is another then.
-            decoded: Outcome[HostArray] = Success(png_decode(content, out=array))
-        except (RuntimeError, ValueError):
+        decoded = guard(lambda: png_decode(content, out=array), *_FROM_IMAGECODECS)
+        if not is_successful(decoded) and "invalid out.shape" in decoded.failure().message:
+            # A tRNS chunk that is ill placed adds no channel after all.
             decoded = guard(lambda: png_decode(content), *_FROM_IMAGECODECS)
     attributes: dict[str, Json] = {"frames": claim.frames} if claim.frames > 1 else {}
     return decoded.map(lambda it: Decoded(it, Metadata(axes=_AXES[it.ndim], attributes=attributes)))
 
 
 def _damaged(error: Exception) -> StorageError:
-    text = str(error)
-    return damaged("PNG", text if text.startswith("it") else f"libpng says {text!r}")
+    own = str(error).startswith("it")
+    return damaged("PNG", str(error) if own else f"libpng cannot decode it ({reason_of(error)})")
 
 
 _FROM_IMAGECODECS = (catch(RuntimeError, _damaged), catch(ValueError, _damaged))
@@ -160,7 +159,8 @@ def _claim(content: bytearray) -> _Claim:
         raise ValueError("it does not begin with its header")
     width, height, bits, color = struct.unpack_from(">IIBB", content, 16)
     if color not in _CHANNELS or bits not in (1, 2, 4, 8, 16) or width * height == 0:
-        raise ValueError(f"its header claims {width} x {height} pixels of {bits} bits")
+        claim = f"{width} x {height} pixels of {bits} bits and color type {color}"
+        raise ValueError(f"its header claims {claim}")
     stored, alpha, frames, kind = 0, 0, 1, b""
     position = len(_SIGNATURE)
     while kind != b"IEND":

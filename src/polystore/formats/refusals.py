@@ -125,5 +125,7 @@ def reason_of(error: Exception) -> str:
     >>> reason_of(ValueError("no  image"))
     'ValueError: no image'
     """
+    if isinstance(error, UnicodeError) or not " ".join(str(error).split()).isprintable():
+        return "no reason given"  # imagecodecs read libpng's words from memory that was free again
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= _REASON_MAX else f"{text[:_REASON_MAX]}…"

@@ -169,9 +169,11 @@ class Recorder:
 
     def _write_into_gap(self, index: int, position: int, end: int, view: memoryview) -> None:
         start, after = self._starts[index], position + len(view)
-        pieces = [(start, None)] if start < position else []
-        pieces.append((position, bytearray(view)))
-        pieces += [(after, None)] if after < end else []
+        pieces: list[tuple[int, bytearray | None]] = [(position, bytearray(view))]
+        if start < position:
+            pieces.insert(0, (start, None))
+        if after < end:
+            pieces.append((after, None))
         self._starts[index : index + 1] = [at for at, _ in pieces]
         self._parts[index : index + 1] = [part for _, part in pieces]
 
