@@ -21,6 +21,7 @@ from polystore.formats.omebounds import ome_problem
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
 from polystore.formats.stream import ReadableFile
+from polystore.formats.tiffscale import physical_size
 from polystore.formats.tiffsegments import fill, segment_problem, unreadable
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ def decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
 
     `Metadata.axes` are tifffile's, in lower case, with its `s` for samples (RGB) as `c`, which is
     their name in OME-Zarr; empty where the file does not say what an axis is (a plain sequence of
-    pages). Where a file holds further series, `attributes["other_series"]` lists their name, shape,
-    dtype and axes; the lower levels of a pyramid are no series. Palette images give their indices.
+    pages). `scale` and `unit` are those of OME-XML, of ImageJ, or of resolution tags in a metric
+    unit (dots per inch are a print's). Where a file holds further series, their name, shape, dtype
+    and axes are listed in `attributes["other_series"]`; the lower levels of a pyramid are no
+    series. Palette images give their indices.
 
     `Corrupt` for anything that is no whole TIFF, or in a compression that is not decoded here;
     `TooLarge` beyond the limits.
@@ -209,7 +212,9 @@ def _metadata(tif: TiffFile, ndim: int) -> Metadata:
         for series in others
     ]
     attributes: dict[str, Json] = {"other_series": listed} if listed else {}
-    return Metadata(axes=_axes(first.axes, ndim), attributes=attributes)
+    axes = _axes(first.axes, ndim)
+    scale, unit = physical_size(tif, axes)
+    return Metadata(axes=axes, scale=scale, unit=unit, attributes=attributes)
 
 
 def _axes(letters: str, ndim: int) -> tuple[str, ...]:
