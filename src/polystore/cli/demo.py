@@ -80,12 +80,14 @@ class Row:
 class Result:
     """What a demo did: a row per image, and the contact sheet or why there is none.
 
-    `pictured` is how many images the sheet has; `tracebacks` is a file of those of bugs, if any.
+    `pictured` is how many images the sheet has, `crossed` whether some of them have no picture;
+    `tracebacks` is a file of those of bugs, if any.
     """
 
     rows: tuple[Row, ...]
     sheet: Outcome[Saved]
     pictured: int
+    crossed: bool
     tracebacks: Path | None = None
 
     @property
@@ -198,7 +200,8 @@ def run(job: Job) -> Result:
                 tiles.append(tile)
             advance()
     sheet = write(job.results / SHEET, contact_sheet(tiles, layout))
-    return Result(tuple(rows), sheet, layout.shown, _tracebacks(job.results, rows))
+    crossed = any(tile is None for tile in tiles)
+    return Result(tuple(rows), sheet, layout.shown, crossed, _tracebacks(job.results, rows))
 
 
 def _moved(job: Job, number: int, key: str, side: int) -> tuple[Row, HostArray | None]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from polystore.cli.places import counted, shown
 from polystore.cli.terminal import console, printable
+from polystore.core.errors import Lossy
 from polystore.core.outcome import is_successful
 from polystore.core.version import __version__
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["print_plan", "print_result"]
 
 WIDEST = 100_000  # columns of a table in a pipe: no key is as long
+X64 = "With JAX_ENABLE_X64=1 in the environment, JAX holds 64-bit numbers in the demo too."
 STYLES = {"yes": "green", "NO": "bold red", "failed": "bold red"}
 
 
@@ -59,6 +61,8 @@ def print_result(job: Job, result: Result) -> None:
     text = Text.assemble((verdict, style), " in Zarr, bit for bit, as zarr-python reads them back.")
     console().print(text, soft_wrap=True)
     _print_problems(result.rows)
+    if any(isinstance(row.problem, Lossy) for row in result.rows):
+        console().print(f"\n{X64}", soft_wrap=True)
     _print_dropped(result.rows)
     console().print()
     _print_places(job, result)
@@ -144,7 +148,9 @@ def _print_places(job: Job, result: Result) -> None:
         lines.append(("in Python:", opened))
     if is_successful(result.sheet):
         first = f"the first {result.pictured}, " if result.pictured < len(result.rows) else ""
-        text = f"{shown(job.results / result.sheet.unwrap().key)} ({first}numbered as above)"
+        crossed = ", crossed where there is no picture" if result.crossed else ""
+        path = shown(job.results / result.sheet.unwrap().key)
+        text = f"{path} ({first}numbered as above{crossed})"
     else:
         text = f"none. {result.sheet.failure()}"
     lines.append(("contact sheet:", text))
