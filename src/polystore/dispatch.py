@@ -309,7 +309,11 @@ def _key_of(value: object) -> str:
 
 @cache
 def default_dispatcher() -> Dispatcher:
-    """Give the dispatcher that steps run on when they are called; its handles close at exit."""
+    """Give the dispatcher that steps run on when they are called; its handles close at exit.
+
+    >>> default_dispatcher() is default_dispatcher()
+    True
+    """
     dispatcher = Dispatcher(default_registry())
     atexit.register(dispatcher.pool.close)
     return dispatcher

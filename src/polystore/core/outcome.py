@@ -97,7 +97,12 @@ class Catch:
 
 
 def catch(kind: type[E], becomes: Callable[[E], StorageError]) -> Catch:
-    """Name one exception class (its subclasses too) and the error that it becomes."""
+    """Name one exception class (its subclasses too) and the error that it becomes.
+
+    >>> from polystore import Corrupt
+    >>> catch(ValueError, lambda error: Corrupt("", None, str(error), "Write it again.")).kind
+    <class 'ValueError'>
+    """
 
     def typed(exception: Exception) -> StorageError:
         if not isinstance(exception, kind):

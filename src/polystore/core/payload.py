@@ -121,7 +121,7 @@ ALIGNMENT = 64
 """Bytes. XLA shares CPU memory with JAX only at this alignment; it is also a cache line."""
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> HostArray:
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> HostArray:
     """Give an uninitialised, writable, C-ordered array whose memory begins at a multiple of 64.
 
     Every array that polystore allocates comes from here, so that JAX can share it. The dtype must

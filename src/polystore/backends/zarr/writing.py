@@ -46,8 +46,6 @@ def save_array(
     store: ZarrFolder, key: Key, item: Item[Payload], how: SaveOptions, /
 ) -> Outcome[Saved]:
     """Save an array of any framework, whole, with its metadata and history."""
-    from polystore.steps.spec import to_spec
-
     refused = _refused(store.config, key, how.options)
     if refused is not None:
         return Failure(refused)
@@ -55,7 +53,7 @@ def save_array(
     if not is_successful(host):
         return Failure(host.failure())
     array = host.unwrap()
-    document = document_for(array, item, to_spec)
+    document = document_for(array, item, store.context.to_spec)
     return and_then(
         document,
         lambda it: and_then(
