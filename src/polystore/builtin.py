@@ -20,7 +20,7 @@ __all__ = ["BUILTIN", "EXTRAS"]
 EXTRAS: dict[str, str] = {
     "imagecodecs": "png",
     "jax": "jax",
-    "ml_dtypes": "jax",
+    "ml_dtypes": "torch",
     "rich": "cli",
     "tifffile": "tiff",
     "torch": "torch",
