@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from polystore import (
@@ -75,6 +78,25 @@ def listed(config: DiskConfig, folder: str = "") -> tuple[list[str], list[str]]:
 def error_of(outcome: Outcome[object]) -> str:
     """Give the name of the error's class, or `""` for a success."""
     return "" if is_successful(outcome) else type(outcome.failure()).__name__
+
+
+@contextmanager
+def meanwhile(action: Callable[[], object], threads: int = 1) -> Generator[None]:
+    """Repeat an action in threads of its own as long as the block runs."""
+    stop = threading.Event()
+
+    def repeats() -> None:
+        while not stop.is_set():
+            action()
+
+    with ThreadPoolExecutor(threads) as executor:
+        running = [executor.submit(repeats) for _ in range(threads)]
+        try:
+            yield
+        finally:
+            stop.set()
+        for each in running:
+            each.result()
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:

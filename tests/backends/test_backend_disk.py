@@ -239,13 +239,13 @@ def test_a_key_may_be_longer_than_paths_go(disk: DiskConfig) -> None:
     assert listed(disk) == ([], [])
 
 
-def test_a_key_of_two_thousand_folders_is_one(disk: DiskConfig) -> None:
-    key = "d/" * 1500 + "a"
+def test_a_key_of_more_folders_than_python_has_frames_is_one(disk: DiskConfig) -> None:
+    key = "d/" * 1100 + "a"
     assert put(disk, key, b"1").unwrap()
     assert get(disk, key).unwrap() == b"1"
     assert listed(disk) == ([key], [])
     top = Path(disk.root)
-    for _ in range(1500):  # shutil.rmtree would need more of Python's stack than there is
+    for _ in range(1100):  # shutil.rmtree would need more of Python's stack than there is
         (top / "d").rename(top / "old")
         for below in (top / "old").iterdir():
             below.rename(top / below.name)

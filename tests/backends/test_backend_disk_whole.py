@@ -20,7 +20,7 @@ from typing import Protocol
 
 import numpy as np
 import pytest
-from disk_access import error_of, everything, get, listed, put, put_buffers
+from disk_access import error_of, everything, get, listed, meanwhile, put, put_buffers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -261,19 +261,13 @@ def test_of_many_threads_one_is_first(disk: DiskConfig, if_exists: IfExists) -> 
 def test_a_reader_sees_the_old_or_the_new(disk: DiskConfig) -> None:
     contents = {bytes([letter]) * 300_000 for letter in b"abc"}
     put(disk, "a", b"a" * 300_000).unwrap()
-    stop = threading.Event()
 
     def replaces() -> None:
-        while not stop.is_set():
-            for content in contents:
-                put(disk, "a", content, "replace").unwrap()
+        for content in contents:
+            put(disk, "a", content, "replace").unwrap()
 
-    with ThreadPoolExecutor(2) as threads:
-        writers = [threads.submit(replaces) for _ in range(2)]
+    with meanwhile(replaces, threads=2):
         seen = {get(disk, "a").unwrap() for _ in range(300)}
-        stop.set()
-        for writer in writers:
-            writer.result()
     assert seen <= contents
     assert everything(Path(disk.root)).keys() == {"a"}
 
@@ -293,21 +287,16 @@ def test_folders_that_many_make_at_once_are_made(disk: DiskConfig) -> None:
 
 
 def test_saves_beside_a_folder_that_is_removed_are_whole_or_typed_errors(disk: DiskConfig) -> None:
-    stop = threading.Event()
+    folder = Path(disk.root, "folder")
 
     def removes() -> None:
-        folder = Path(disk.root, "folder")
-        while not stop.is_set():
-            try:
-                folder.rmdir()
-            except OSError:
-                (folder / "a").unlink(missing_ok=True)
+        try:
+            folder.rmdir()
+        except OSError:
+            (folder / "a").unlink(missing_ok=True)
 
-    with ThreadPoolExecutor(1) as threads:
-        remover = threads.submit(removes)
+    with meanwhile(removes):
         errors = {error_of(put(disk, "folder/a", b"1", "replace")) for _ in range(500)}
-        stop.set()
-        remover.result()
     assert errors <= {"", "Unavailable"}
 
 

@@ -99,7 +99,8 @@ def _array_copied(array: HostArray) -> HostArray:
     """Copy an array into aligned memory, which JAX can share, in the order that it has."""
     if array.flags.c_contiguous:
         fresh = aligned_empty(array.shape, array.dtype)
-        bytes_of(fresh)[:] = bytes_of(array)
+        if array.nbytes:
+            bytes_of(fresh)[:] = bytes_of(array)
         return fresh
     return _array_copied(array.T).T
 
