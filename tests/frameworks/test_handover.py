@@ -21,6 +21,7 @@ from polystore.core.errors import (
     UnknownFramework,
     UnsupportedPayload,
 )
+from polystore.core.item import Item
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.payload import (
     ArraySpec,
@@ -31,6 +32,7 @@ from polystore.core.payload import (
     Roi,
     Rois,
     Table,
+    aligned_empty,
     is_host_array,
 )
 from polystore.core.records import Framework, Transfer
@@ -38,6 +40,7 @@ from polystore.frameworks.handover import hand_over, payload_on_host
 from polystore.frameworks.jax import JAX
 from polystore.frameworks.numpy import NUMPY
 from polystore.frameworks.torch import TORCH
+from polystore.steps.convert import convert
 
 FREE = Transfer()
 OWN: tuple[Framework[object], ...] = (NUMPY, TORCH, JAX)
@@ -73,8 +76,11 @@ def read_nothing(_region: Region) -> Outcome[HostArray]:
 class Foreign:
     """An array of a framework that nobody registered."""
 
-    shape = (2,)
     dtype = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise RuntimeError("ragged")
 
     def __dlpack__(self) -> object:
         raise BufferError
@@ -194,6 +200,19 @@ def test_only_unsupported_sends_a_hand_over_through_the_host(
 def test_a_copy_that_memory_cannot_hold_is_an_error_value(target: Framework[object]) -> None:
     huge = np.broadcast_to(np.uint8(1), (2**50,))
     assert isinstance(hand_over(huge, target, FREE, find_owner).failure(), TooLarge)
+
+
+def test_the_step_shares_what_a_load_allocated() -> None:
+    array = aligned_empty((2, 3), np.dtype("u2"))
+    array[...] = 7
+    item = Item("a", array)
+    there = convert(to="jax", copy=False)(item).unwrap().payload
+    assert there.unsafe_buffer_pointer() == array.ctypes.data
+    assert convert(to="torch", copy=False)(item).unwrap().payload.data_ptr() == array.ctypes.data
+    assert convert(to="numpy", copy=False)(item).unwrap().payload is array
+    lost = convert(to="jax")(Item("a", np.ma.MaskedArray(array, array > 1)))
+    assert isinstance(lost.failure(), Lossy)
+    assert lost.failure().key == "a"
 
 
 def test_masks_subclasses_and_scalars_are_seen_to_on_every_way() -> None:
