@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
+from itertools import chain
 from typing import TypeAlias
 
 from attrs import frozen
@@ -146,7 +147,7 @@ def _walk(source: Readable, form: _Form, first: int, loaded: Collection[int]) ->
         page = _directory(source, form, offset, loaded)
         layouts.append(page.layout)
         # A sub-page is read for each time that it is named: so it is counted, too.
-        for part in (page, *_children(source, form, page, loaded)):
+        for part in chain((page,), _children(source, form, page, loaded)):
             cost += part.cost
             values += part.values
             if cost > 2 * source.size:
@@ -165,7 +166,7 @@ def _directory(source: Readable, form: _Form, offset: int, loaded: Collection[in
     """Read one directory; `ValueError` with the reason if it is not whole."""
     head = _read(source, offset, _FIRST_READ)
     count = _unpacked(form.count, head)
-    if count > _TAGS_MAX:
+    if not 0 < count <= _TAGS_MAX:
         raise ValueError(f"the page at byte {offset} claims {count} tags")
     start, stop = form.count.size, form.count.size + count * form.entry.size
     if len(head) < stop + form.offset.size:

@@ -11,29 +11,38 @@ from polystore.formats.ifd import Layout, elements_of
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["ome_problem"]
+__all__ = ["ome_problem", "parse_ome"]
 
 _COUNTS = frozenset({"IFD", "NumPlanes", "PlaneCount"})
 
 
-def ome_problem(xml: str, layouts: Sequence[Layout]) -> str | None:
-    """Say what the OME-XML of a TIFF describes that its pages cannot hold; `None` if they can.
+def parse_ome(xml: str | None) -> Element | None:
+    """Give the root of OME-XML; `None` for text that is no XML, or that defines entities.
 
-    What it places in other files counts as missing: one file is read here. Text that is no XML, or
-    no OME-XML, is no problem of this kind.
-
-    >>> pixels = '<Pixels DimensionOrder="XYZCT" SizeX="4" SizeY="4" SizeZ="9" SizeC="1"/>'
-    >>> page = ((256, (4,)), (257, (4,)))
-    >>> ome_problem(f"<OME><Image>{pixels}</Image></OME>", [page] * 9)
-    >>> ome_problem(f"<OME><Image>{pixels}</Image></OME>", [page])
-    'its OME-XML describes 9 planes, and it holds 1; others may be in other files'
+    OME-XML never defines any, and a few lines of them can say gigabytes.
     """
     from xml.etree.ElementTree import ParseError, fromstring
 
+    if xml is None or "<!" in xml.replace("<!--", "").replace("<![CDATA[", ""):
+        return None
     try:
-        root = fromstring(xml)  # noqa: S314 - expat refuses entities that grow; nothing is fetched
+        return fromstring(xml)  # noqa: S314 - no entities, and nothing is fetched
     except (ParseError, ValueError):
         return None
+
+
+def ome_problem(root: Element, layouts: Sequence[Layout]) -> str | None:
+    """Say what the OME-XML of a TIFF describes that its pages cannot hold; `None` if they can.
+
+    What it places in other files counts as missing: one file is read here.
+
+    >>> pixels = '<Pixels DimensionOrder="XYZCT" SizeX="4" SizeY="4" SizeZ="9" SizeC="1"/>'
+    >>> root = parse_ome(f"<OME><Image>{pixels}</Image></OME>")
+    >>> page = ((256, (4,)), (257, (4,)))
+    >>> ome_problem(root, [page] * 9)
+    >>> ome_problem(root, [page])
+    'its OME-XML describes 9 planes, and it holds 1; others may be in other files'
+    """
     pages = len(layouts)
     elements = sum(map(elements_of, layouts))
     for element in root.iter():
@@ -51,11 +60,11 @@ def _problem(element: Element, pages: int, elements: int) -> str | None:
         sizes = {name: size for name, size in _integers(element) if name.startswith("Size")}
         planes = math.prod(size for name, size in sizes.items() if name not in ("SizeX", "SizeY"))
         planes //= _samples(element)
-        if planes > pages or math.prod(sizes.values()) > elements:
-            return (
-                f"its OME-XML describes {planes} planes, and it holds {pages}; "
-                "others may be in other files"
-            )
+        if planes > pages:
+            described = f"its OME-XML describes {planes} planes, and it holds {pages}"
+            return f"{described}; others may be in other files"
+        if math.prod(sizes.values()) > elements:
+            return "its OME-XML describes more samples than its pages hold"
     if any(
         count > pages
         for name, count in _integers(element)

@@ -17,7 +17,7 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, g
 from polystore.core.payload import HostArray, Json, bytes_of
 from polystore.core.records import Decoded, Limits, Readable
 from polystore.formats.ifd import Layout, Skeleton, survey
-from polystore.formats.omebounds import ome_problem
+from polystore.formats.omebounds import ome_problem, parse_ome
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
 from polystore.formats.stream import ReadableFile
@@ -25,6 +25,8 @@ from polystore.formats.tiffscale import physical_size
 from polystore.formats.tiffsegments import fill, segment_problem, unreadable
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 __all__ = ["decode"]
@@ -34,6 +36,9 @@ _VALUE_BYTES = 40
 
 _SMALL_TABLES = 2**20
 """Bytes of tags that are never too many: no limit is meant for these."""
+
+_TILE = 2**26
+"""Bytes. A tile may be larger than its image, and is decoded whole; no real one is larger still."""
 
 _RATIOS = {
     1: 1,
@@ -55,8 +60,9 @@ def decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
     their name in OME-Zarr; empty where the file does not say what an axis is (a plain sequence of
     pages). `scale` and `unit` are those of OME-XML, of ImageJ, or of resolution tags in a metric
     unit (dots per inch are a print's). Where a file holds further series, their name, shape, dtype
-    and axes are listed in `attributes["other_series"]`; the lower levels of a pyramid are no
-    series. Palette images give their indices.
+    and axes are listed in `attributes["other_series"]`, and pages in no series are counted in
+    `attributes["other_pages"]`; the lower levels of a pyramid are neither. Palette images give
+    their indices.
 
     `Corrupt` for anything that is no whole TIFF, or in a compression that is not decoded here;
     `TooLarge` beyond the limits.
@@ -107,15 +113,31 @@ def _read(
         is_ndtiff=False,
         is_scanimage=False,
     ) as tif:
-        xml = tif.ome_metadata if tif.is_ome else None
-        problem = None if xml is None else ome_problem(xml, skeleton.layouts)
+        ome = parse_ome(tif.ome_metadata) if tif.is_ome else None
+        problem = None if ome is None else ome_problem(ome, skeleton.layouts)
+        if tif.is_ome and ome is None:
+            problem = "its OME-XML cannot be parsed, or defines entities"
+        problem = problem or _unseen_problem(tif, skeleton)
         if problem is not None:
             return Failure(damaged("TIFF", problem))
-        if not tif.series:
-            return Failure(damaged("TIFF", "it holds no image"))
-        series = tif.series[0]
-        array = _array(series, source, skeleton, limits)
-        return array.map(lambda it: Decoded(it, _metadata(tif, it.ndim)))
+        array = _array(tif.series[0], source, skeleton, limits)
+        return array.map(lambda it: Decoded(it, _metadata(tif, ome, it.ndim, skeleton)))
+
+
+def _unseen(tif: TiffFile, skeleton: Skeleton) -> int:
+    """Give how many pages of the file are in none of its series."""
+    levels = [level for series in tif.series for level in series.levels]
+    seen = sum(len(level) for level in levels if len(level.keyframe.treeindex) == 1)
+    return max(len(skeleton.layouts) - seen, 0)
+
+
+def _unseen_problem(tif: TiffFile, skeleton: Skeleton) -> str | None:
+    if not tif.series:
+        return "it holds no image"
+    # A description that tifffile wrote itself covers all pages, or it is not what was written.
+    if tif.series[0].kind == "shaped" and _unseen(tif, skeleton):
+        return "its description leaves out some of its pages"
+    return None
 
 
 def _array(
@@ -130,8 +152,9 @@ def _array(
     if nbytes > _most(series, source.size):
         reason = f"it claims {nbytes} bytes of samples, which its {source.size} bytes cannot hold"
         return Failure(damaged("TIFF", reason))
-    # A tile may be larger than the image, and is decoded whole.
     tile = math.prod(series.keyframe.chunks) * dtype.itemsize
+    if tile > max(4 * nbytes, _TILE):
+        return Failure(damaged("TIFF", f"it claims tiles of {tile} bytes"))
     too_large = over_limit(max(nbytes, tile), limits)
     if too_large is not None:
         return Failure(too_large)
@@ -164,6 +187,8 @@ def _contiguous(
     if not is_successful(room):
         return room
     array = room.unwrap()
+    if array.nbytes and start < 8:
+        return Failure(damaged("TIFF", "its samples are missing"))
     missing = start + array.nbytes - source.size
     if missing > 0:
         return Failure(damaged("TIFF", f"{missing} bytes are missing at its end"))
@@ -200,7 +225,7 @@ def _layout(page: TiffPage | TiffFrame, skeleton: Skeleton) -> Layout | None:
     return skeleton.layouts[page.index] if len(page.treeindex) == 1 else None
 
 
-def _metadata(tif: TiffFile, ndim: int) -> Metadata:
+def _metadata(tif: TiffFile, ome: Element | None, ndim: int, skeleton: Skeleton) -> Metadata:
     first, *others = tif.series
     listed: list[Json] = [
         {
@@ -211,9 +236,12 @@ def _metadata(tif: TiffFile, ndim: int) -> Metadata:
         }
         for series in others
     ]
-    attributes: dict[str, Json] = {"other_series": listed} if listed else {}
+    unseen = _unseen(tif, skeleton)
+    attributes: dict[str, Json] = {}
+    attributes |= {"other_series": listed} if listed else {}
+    attributes |= {"other_pages": unseen} if unseen else {}
     axes = _axes(first.axes, ndim)
-    scale, unit = physical_size(tif, axes)
+    scale, unit = physical_size(tif, ome, axes)
     return Metadata(axes=axes, scale=scale, unit=unit, attributes=attributes)
 
 

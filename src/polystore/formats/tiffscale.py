@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from tifffile import TiffFile
 
 __all__ = ["physical_size"]
@@ -43,14 +45,15 @@ _RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
 
 
 def physical_size(
-    tif: TiffFile, axes: tuple[str, ...]
+    tif: TiffFile, ome: Element | None, axes: tuple[str, ...]
 ) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Give the scale and the unit of each axis, or two empty tuples if no axis has any.
 
-    An axis of which nothing is said has scale 1.0 and no unit (`""`), as in OME-Zarr.
+    `ome` is the root of the OME-XML, if there is one. An axis of which nothing is said has scale
+    1.0 and no unit (`""`), as in OME-Zarr.
     """
-    if tif.is_ome:
-        steps = _from_ome(tif.ome_metadata or "")
+    if ome is not None:
+        steps = _from_ome(ome)
     elif tif.is_imagej:
         steps = _from_imagej(tif)
     else:
@@ -62,13 +65,7 @@ def physical_size(
     return tuple(size for size, _ in found), tuple(unit for _, unit in found)
 
 
-def _from_ome(xml: str) -> Steps:
-    from xml.etree.ElementTree import ParseError, fromstring
-
-    try:
-        root = fromstring(xml)  # noqa: S314 - expat refuses entities that grow; nothing is fetched
-    except (ParseError, ValueError):
-        return {}
+def _from_ome(root: Element) -> Steps:
     pixels = next((each for each in root.iter() if each.tag.endswith("Pixels")), None)
     if pixels is None:
         return {}
