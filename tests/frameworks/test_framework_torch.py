@@ -183,11 +183,10 @@ def test_read_only_memory_is_not_given_to_pytorch() -> None:
 
 
 def test_memory_that_tensors_cannot_have_is_copied() -> None:
-    field = np.array([(1, 2.5), (3, 4.5)], "i1,f4")[
-        "f1"
-    ]  # neither aligned, nor in steps of 4 bytes
+    field = np.zeros(2, "f8,c16")["f1"]  # 16 bytes wide, in steps of 24
     misaligned = np.frombuffer(bytearray(b"-" + np.arange(4.0).tobytes()), np.uint8)[1:].view("f8")
     for array in (field, misaligned):
+        assert array.flags.writeable
         assert TORCH.from_host(array, FREE).unwrap().numpy().tolist() == array.tolist()
         refused = TORCH.from_host(array, Transfer(copy=False))
         assert isinstance(refused.failure(), UnsupportedPayload)

@@ -275,6 +275,17 @@ def test_same_kind_is_numpys_cast(array: HostArray) -> None:
         assert bits(back) == bits(array.astype(target, casting="same_kind"))
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_same_kind_changes_no_dtype_that_is_held(framework: str, name: str) -> None:
+    array = of_bytes(bytes(range(64)), name, (4,))
+    with jax.enable_x64(True):
+        if holds(framework, name, x64=True) is None:
+            allowed = Transfer(casting="same_kind")
+            there = FRAMEWORKS[framework].from_host(array, allowed).unwrap()
+            assert bits(on_host(there)) == bits(array)
+
+
 @pytest.mark.parametrize("framework", ["torch", "jax"])
 def test_longdouble_is_cast_to_64_bits_when_allowed(framework: str) -> None:
     with jax.enable_x64(True):

@@ -53,7 +53,8 @@ _DECLINES = (
 )
 """What frameworks raise to say that they do not take an array, or have no room for it.
 
-A warning only where Python was told to raise those."""
+A warning only where Python was told to raise those.
+"""
 
 
 def nearest(dtype: np.dtype[Any], casting: Casting) -> np.dtype[Any]:
@@ -68,9 +69,16 @@ def nearest(dtype: np.dtype[Any], casting: Casting) -> np.dtype[Any]:
     import numpy as np
 
     native = dtype if dtype.isnative else dtype.newbyteorder("=")
-    if casting == "same_kind" and native.char in ("g", "G"):
-        return np.dtype("float64" if native.char == "g" else "complex128")
+    if casting == "same_kind" and _is_long(native):
+        return np.dtype("float64" if native.kind == "f" else "complex128")
     return native
+
+
+def _is_long(dtype: np.dtype[Any]) -> bool:
+    import numpy as np
+
+    # Not by `dtype.char`: the float8 dtypes of ml_dtypes use the same letters.
+    return dtype in (np.dtype("longdouble"), np.dtype("clongdouble"))
 
 
 def as_held(
@@ -178,7 +186,7 @@ def no_dtype(framework: str, dtype: np.dtype[Any]) -> UnsupportedPayload:
     >>> print(no_dtype("JAX", np.dtype("M8[s]")))
     JAX has no dtype datetime64[s]. Give it the integers, as in array.view('int64').
     """
-    if dtype.char in ("g", "G"):
+    if _is_long(dtype):
         advice = "Allow NumPy's cast to 64-bit numbers, with casting='same_kind'."
     elif dtype.kind in "mM":
         advice = "Give it the integers, as in array.view('int64')."
