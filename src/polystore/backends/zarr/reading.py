@@ -154,7 +154,7 @@ def _a_folder(key: str, config: ZarrConfig, folder: int) -> NotAFile:
     return NotAFile(
         key,
         config,
-        f"{key!r} is a folder, not an array. (Names in it: {count}.)",
+        f"{key!r} is a folder, not an array; there are {count} names in it.",
         "Load its arrays one by one: pipeline.map(list_files(store, folder=...).unwrap()).",
     )
 
@@ -233,7 +233,8 @@ def _unread(error: OSError, key: str, config: ZarrConfig) -> StorageError:
             f"Nothing is stored under {key!r}: a part of it is a file, not an array or a folder.",
             "See list_files(store) for the keys there are.",
         )
-    return from_os(error, key, config)
+    inside = _inside_array(config, key) if error.errno == errno.EISDIR else None
+    return inside or from_os(error, key, config)
 
 
 def _absent(key: str, config: ZarrConfig) -> NotFound:

@@ -1,0 +1,109 @@
+"""Processes that save, load and are stopped, for the tests of the Zarr store.
+
+A process is stopped at an exact place by an audit hook of Python's own, which is called before each
+operation on files: at the n-th it kills the process, or raises.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from zarr_access import delete, put
+
+from polystore import NotFound, ZarrConfig, is_successful, load
+from polystore.backends.zarr import document
+from polystore.core.outcome import Outcome
+from polystore.core.payload import HostArray
+from polystore.core.records import IfExists
+
+SHAPE = (8, 16)
+
+SMALL_CHUNKS = 64
+"""Bytes: an array of 512 bytes then has eight chunks."""
+
+SPAWN = multiprocessing.get_context("spawn")
+"""A process that forks must not be the tests' own, which may have any threads."""
+
+
+def store_at(root: Path) -> ZarrConfig:
+    return ZarrConfig(root=root)
+
+
+def full(value: int) -> HostArray:
+    return np.full(SHAPE, value, "u4")
+
+
+def put_value(
+    store: ZarrConfig, key: str, value: int, if_exists: IfExists = "fail"
+) -> Outcome[str]:
+    """Save an array that has one value everywhere."""
+    return put(store, key, full(value), if_exists)
+
+
+def value_at(store: ZarrConfig, key: str) -> int | None:
+    """Give the one value that all elements have; `None` if nothing is stored."""
+    loaded = load(store)(key)
+    if not is_successful(loaded):
+        assert isinstance(loaded.failure(), NotFound), loaded
+        return None
+    array = loaded.unwrap().payload
+    assert array.shape == SHAPE
+    values: set[int] = set(array.ravel().tolist())
+    assert len(values) == 1, f"a mixture of {values}"
+    return values.pop()
+
+
+def warm_up(store: ZarrConfig) -> None:
+    """Save, replace, load and delete once, so that forked children import nothing."""
+    document.CHUNK_BYTES = SMALL_CHUNKS
+    put_value(store, "a", 1).unwrap()
+    put_value(store, "a", 2, "replace").unwrap()
+    assert value_at(store, "a") == 2
+    delete(store, "a").unwrap()
+
+
+def at_operation(number: int, act: Callable[[], None]) -> None:
+    """Call `act` before the n-th operation on files from now on, once, in whichever thread."""
+    operations = count(1)
+
+    def hook(event: str, _arguments: object) -> None:
+        on_files = event == "open" or event.startswith(("os.", "fcntl.", "shutil."))
+        if on_files and next(operations) == number:
+            act()
+
+    sys.addaudithook(hook)
+
+
+def start_fork(action: Callable[[], None]) -> int:
+    """Start `action` in a forked child; give its process number."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return pid
+
+
+def wait_for(pid: int) -> int:
+    """Give the exit status of a child, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def in_fork(action: Callable[[], None]) -> int:
+    return wait_for(start_fork(action))
+
+
+def run(target: Callable[..., None], *arguments: object) -> None:
+    """Run a function in a process of its own, to its end."""
+    process = SPAWN.Process(target=target, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
