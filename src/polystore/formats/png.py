@@ -11,7 +11,7 @@ from polystore.configs import PNG, PngOptions
 from polystore.core.errors import StorageError
 from polystore.core.item import Item, Metadata
 from polystore.core.outcome import Failure, Outcome, catch, guard, is_successful
-from polystore.core.payload import HostArray, Json, Payload
+from polystore.core.payload import HostArray, Json, Payload, bytes_of
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import (
@@ -58,6 +58,8 @@ def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
     kept = item.metadata.axes == _AXES[array.ndim]
     dropped = tuple(name for name in present if name != "axes" or not kept)
     native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    # imagecodecs refuses the odd strides that a contiguous axis of length 1 may have.
+    native = np.frombuffer(bytes_of(native), native.dtype).reshape(array.shape)
     from imagecodecs import png_encode
 
     with quiet():

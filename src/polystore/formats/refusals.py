@@ -111,7 +111,8 @@ def host_array(item: Item[Payload], name: str) -> Outcome[HostArray]:
         advice = "Save arrays in this format; JSON, text and tables in one of their own."
         return Failure(cannot_hold(name, f"a {type(array).__name__}", advice))
     if isinstance(array, np.ma.MaskedArray):
-        if np.ma.is_masked(array):
+        # Fields have masks of their own, at which `numpy.ma.is_masked` raises.
+        if np.ascontiguousarray(np.ma.getmask(array)).view(np.bool_).any():
             advice = "Fill it first, as in array.filled(0), or save its mask as another array."
             message = "The array has masked elements, and its mask would be lost."
             return Failure(Lossy("", None, message, advice))
