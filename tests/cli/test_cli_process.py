@@ -69,11 +69,17 @@ def test_real_images() -> None:
 
 
 PLUGIN = """
+import time
 import numpy as np
 from polystore import Codec, Decoded, FileFormat, Success
 
 def restless(source, limits):
     return Success(Decoded(np.random.default_rng().random(9, "f4")))
+
+def endless(source, limits):
+    print("b.odd", flush=True)
+    while True:
+        time.sleep(1)
 
 def buggy(source, limits):
     return 1 / 0
@@ -150,6 +156,26 @@ def test_ctrl_c_stops_it_without_a_traceback() -> None:
             if line.startswith("start-up"):  # it works now
                 process.send_signal(signal.SIGINT)
                 break
+        _, err = process.communicate()
+    assert process.returncode == 130
+    notice, stopped = err.splitlines()
+    assert "Ctrl-C again" in notice
+    done = re.fullmatch(r"Stopped after (\d+) of 3000 images. Every .* is whole.", stopped)
+    assert done
+    assert int(done[1]) < 3000
+
+
+def test_a_second_ctrl_c_stops_in_the_middle_of_an_image() -> None:
+    np.save("in/a.npy", np.zeros(3, "u1"))
+    Path("in/b.odd").write_bytes(b"")
+    with started("demo", "in", environment={"PYTHONPATH": odd_format("endless")}) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "b.odd" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        assert "Ctrl-C again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert process.returncode == 130
     assert err == "Stopped. Every image that is in Zarr by now is whole.\n"

@@ -28,7 +28,7 @@ from polystore.steps.load import load
 from polystore.steps.save import save
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from polystore.cli.verify import ReadBack
     from polystore.core.errors import StorageError
@@ -186,14 +186,19 @@ def _quiet_jax() -> Generator[None]:
         logger.setLevel(level)
 
 
-def run(job: Job) -> Result:
-    """Move and compare every image, one at a time, and picture what is in Zarr in the end."""
+def run(job: Job, stopping: Callable[[], bool]) -> Result:
+    """Move and compare every image, one at a time, and picture what is in Zarr in the end.
+
+    `stopping` is asked before each image; the result has no rows for those that were not begun.
+    """
     keys = job.images.keys
     layout = layout_for(len(keys))
     rows: list[Row] = []
     tiles: list[HostArray | None] = []
     with progress(len(keys)) as advance:
         for number, key in enumerate(keys, 1):
+            if stopping():
+                break
             row, tile = _moved(job, number, key, layout.side)
             rows.append(row)
             if number <= layout.shown:

@@ -23,6 +23,7 @@ GOOD, BAD, NOT_BEGUN, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses. 2 is also what argparse gives for a wrong command line, and 130 what shells expect
 of a program that Ctrl-C stopped."""
 
+WHOLE = "Every image that is in Zarr by now is whole."
 INSTALL = "Install all that the demo needs: pip install 'polystore[demo]'."
 
 DEMO = """\
@@ -46,15 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["demo", "/no/such/folder"])
     2
     """
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    if arguments.command is None:
-        parser.print_help(sys.stderr)
-        return NOT_BEGUN
     try:
+        parser = _parser()
+        arguments = parser.parse_args(argv)
+        if arguments.command is None:
+            parser.print_help(sys.stderr)
+            return NOT_BEGUN
         return _demo(arguments.folder, arguments.output)
     except KeyboardInterrupt:
-        print("Stopped. Every image that is in Zarr by now is whole.", file=sys.stderr)
+        print(f"Stopped. {WHOLE}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); Python would complain when it exits.
@@ -94,10 +95,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(folder: Path | None, output: Path | None) -> int:
     from polystore.boundary import guarded
+    from polystore.cli.interrupt import asked_to_stop
     from polystore.core.outcome import Success, is_successful
     from polystore.dispatch import handles
 
-    with handles():
+    with handles(), asked_to_stop() as stopping:
         job = guarded(lambda: _begun(folder, output), "polystore demo")
         if not is_successful(job):
             return _ended_by(job.failure(), NOT_BEGUN)
@@ -105,9 +107,13 @@ def _demo(folder: Path | None, output: Path | None) -> int:
         from polystore.cli.report import print_plan, print_result
 
         print_plan(job.unwrap())
-        result = guarded(lambda: Success(run(job.unwrap())), "polystore demo")
+        result = guarded(lambda: Success(run(job.unwrap(), stopping)), "polystore demo")
         if not is_successful(result):
             return _ended_by(result.failure(), BAD)
+        if stopping():
+            done, total = len(result.unwrap().rows), len(job.unwrap().images.keys)
+            print(f"Stopped after {done} of {total} images. {WHOLE}", file=sys.stderr)
+            return INTERRUPTED
         print_result(job.unwrap(), result.unwrap())
         return GOOD if result.unwrap().good else BAD
 
