@@ -97,10 +97,10 @@ def test_a_killed_writer_leaves_the_old_or_the_new(tmp_path: Path, job: Job) -> 
         assert hidden_in(store) == [], "what is left is swept"
     steps = found.count(before), found.count(after)
     assert found == [before] * steps[0] + [after] * steps[1]
-    assert steps[0] > 10
-    assert steps[1] > (-1 if job == "fail" else 2), (
-        "a new array is in place with the last operation"
-    )
+    assert sum(steps) > 10
+    assert steps[0] > 1
+    # A new array is in place with the last operation.
+    assert steps[1] > 1 or job == "fail"
 
 
 @every_job
