@@ -115,6 +115,8 @@ class Recorder:
     def write(self, buffer: Buffer) -> int:
         """Put the buffer at the position, and give its length; large `bytes` are kept uncopied."""
         view = memoryview(buffer).cast("B")
+        if not view:
+            return 0
         over = min(max(self.size - self._position, 0), len(view))
         if over:
             self._write_over(view[:over])
@@ -141,7 +143,7 @@ class Recorder:
 
     def _between(self, first: int, last: int) -> Iterator[Buffer]:
         ends = [*self._starts[1:], self.size]
-        for start, end, part in zip(self._starts, ends, self._parts, strict=True):
+        for start, part, end in zip(self._starts, self._parts, ends, strict=False):
             low, high = max(first, start), min(last, end)
             if low < high:
                 yield (
