@@ -25,8 +25,8 @@ PluginFailed PngOptions Reach ReadOnly Readable Record Region Registry Rename Re
 SaveOptions Saved Sink Source Stat Step StorageError StorageFailure Success TIFF Table TiffOptions
 TooLarge Transfer Unavailable Unexpected UnknownFormat UnknownFramework UnsupportedOperation
 UnsupportedPayload ZarrConfig __version__ aligned_empty and_then apply catch collect compose convert
-default_dispatcher default_registry fold from_spec guard handles is_successful list_files load
-map_keys parse_key read rename save to_spec unwrap_or_raise write
+default_dispatcher default_registry fold from_spec guard handles is_host_array is_successful
+list_files load map_keys parse_key read rename save to_spec unwrap_or_raise write
 """.split()
 
 OF_OTHERS = {"Buffer", "Failure", "Success", "is_successful"}

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
         Rois,
         Table,
         aligned_empty,
+        is_host_array,
     )
     from polystore.core.records import (
         Backend,
@@ -263,6 +264,7 @@ __all__ = [
     "from_spec",
     "guard",
     "handles",
+    "is_host_array",
     "is_successful",
     "list_files",
     "load",
@@ -344,6 +346,7 @@ _HOMES = {
         "Rois",
         "Table",
         "aligned_empty",
+        "is_host_array",
     ),
     "polystore.core.records": (
         "Backend",
