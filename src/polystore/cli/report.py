@@ -129,7 +129,7 @@ def _print_problems(rows: Sequence[Row]) -> None:
         for row in found:
             name = Text(f"#{row.number} {printable(row.key)}", "bold red")
             console().print(name, soft_wrap=True)
-        console().print(f"   {printable(problem)}", soft_wrap=True)
+        console().print(Text(f"   {printable(problem)}"), soft_wrap=True)
 
 
 def _print_dropped(rows: Sequence[Row]) -> None:
