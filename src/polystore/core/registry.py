@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
@@ -250,6 +249,8 @@ class Registry:
         for index in self._indices():
             if name in index.frameworks:
                 return index.frameworks[name].load()
+        from difflib import get_close_matches  # for this error alone
+
         known = [entry.name for entry in self.entries().frameworks]
         near = get_close_matches(name, known, 1)
         return Failure(
