@@ -38,7 +38,6 @@ from polystore import (
     read,
     write,
 )
-from polystore.backends.wholefolder import rename_onto_nothing
 from polystore.backends.zarr import document
 from polystore.backends.zarr.writing import remove_in_place
 from polystore.core.key import natural_order
@@ -463,22 +462,6 @@ def test_the_limit_is_the_configs(tmp_path: Path) -> None:
 
 
 # -- file systems that can do less ----------------------------------------------------------------
-
-
-def test_without_noreplace_a_rename_of_folders_does(tmp_path: Path) -> None:
-    parent = os.open(tmp_path, os.O_RDONLY)
-    try:
-        for name in ("new", "taken"):
-            (tmp_path / name).mkdir()
-            (tmp_path / name / "content").touch()
-        (tmp_path / "file").touch()
-        for other in ("taken", "file"):
-            with pytest.raises(FileExistsError):
-                rename_onto_nothing(parent, "new", other)
-        rename_onto_nothing(parent, "new", "free")
-    finally:
-        os.close(parent)
-    assert (tmp_path / "free" / "content").exists()
 
 
 def test_without_a_rename_of_folders_an_array_is_removed_in_place(store: ZarrConfig) -> None:
