@@ -29,7 +29,9 @@ def guarded(action: Callable[[], Outcome[T]], key: str) -> Outcome[T]:
     try:
         return action()
     except ImportError as exception:
-        return Failure(_missing(exception, key))
+        package = (exception.name or "").partition(".")[0]
+        ours = package in ("", "polystore")  # a name that is not there is a bug, not a package
+        return Failure((_unexpected if ours else _missing)(exception, key))
     except Exception as exception:  # a bug, of ours or of a plugin: a value like every failure
         return Failure(_unexpected(exception, key))
 
