@@ -1,0 +1,322 @@
+"""TIFFs that lie: none raises, hangs, prints, or takes memory, and each is told what is wrong."""
+
+from __future__ import annotations
+
+import io
+import logging
+import random
+import struct
+import subprocess
+import sys
+import tracemalloc
+import zlib
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from bytes_source import source_of
+from test_format_tiff import GRAY, READABLE, STACK, imwrite
+
+from polystore.core.errors import Corrupt, TooLarge
+from polystore.core.outcome import fold, is_successful
+from polystore.core.records import Limits, Readable
+from polystore.formats.quiet import quiet
+from polystore.formats.tiff import TIFF_CODEC
+
+GENEROUS = Limits()
+TIGHT = Limits(2**20)
+
+Tag = tuple[int, int, int, int]
+"""Code, type (3: 16 bits, 4: 32 bits), count, and value or offset."""
+
+DIRECTORY = 2 + 9 * 12 + 4
+"""Bytes of a directory of the nine tags of `page`."""
+
+
+def page(width: int, length: int, compression: int = 1, count: int = 100) -> list[Tag]:
+    """Give the tags of a gray page of one strip, which lies at byte 512."""
+    return [
+        *((256, 4, 1, width), (257, 4, 1, length), (258, 3, 1, 8), (259, 3, 1, compression)),
+        *((262, 3, 1, 1), (273, 4, 1, 512), (277, 3, 1, 1), (278, 4, 1, length)),
+        (279, 4, 1, count),
+    ]
+
+
+def directory(tags: list[Tag], following: int = 0) -> bytes:
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    return struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+
+
+def tiff(*directories: bytes, strip: bytes = b"", size: int = 1024) -> bytes:
+    content = b"II*\0" + struct.pack("<I", 8) + b"".join(directories)
+    return (content.ljust(512, b"\0") + strip).ljust(size, b"\0")
+
+
+def patched(content: bytes, code: int, value: int) -> bytes:
+    """Give a little-endian TIFF with another value of one tag of its first page."""
+    assert content.startswith(b"II*")
+    changed = bytearray(content)
+    (at,) = struct.unpack_from("<I", changed, 4)
+    (count,) = struct.unpack_from("<H", changed, at)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        if struct.unpack_from("<H", changed, entry) == (code,):
+            struct.pack_into("<I", changed, entry + 8, value)
+    return bytes(changed)
+
+
+def described(text: str) -> bytes:
+    return imwrite(STACK, metadata=None, photometric="minisblack", description=text)
+
+
+def ome(pixels: str, inside: str = "<TiffData/>", after: str = "") -> bytes:
+    image = f"<Image><Pixels {pixels}>{inside}</Pixels></Image>"
+    return described(f'<?xml version="1.0"?><OME>{image}{after}</OME>')
+
+
+SIZES = 'DimensionOrder="XYZCT" SizeX="19" SizeY="17" SizeZ="5" SizeC="1" SizeT="1"'
+
+LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
+
+MODULO = (
+    "<StructuredAnnotations><XMLAnnotation ID='A' Namespace='modulo'><Value><Modulo>"
+    "<ModuloAlongZ Type='lifetime' Start='0' End='3000000000' Step='1'/>"
+    "</Modulo></Value></XMLAnnotation></StructuredAnnotations>"
+)
+
+
+@contextmanager
+def measured() -> Generator[list[int]]:
+    """Give a list that afterwards holds the most bytes that were allocated at once."""
+    peak: list[int] = []
+    tracemalloc.start()
+    try:
+        yield peak
+    finally:
+        peak.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+
+def refusal(content: bytes, limits: Limits = GENEROUS) -> str:
+    with measured() as peak:
+        error = TIFF_CODEC.decode(source_of(content), limits).failure()
+    assert isinstance(error, Corrupt)
+    assert error.advice
+    assert peak[0] < 16 * 2**20
+    return error.message
+
+
+@pytest.mark.parametrize("compression", [1, 2, 3, 4, 5, 7, 8, 32773, 34712, 34925, 50000, 34887])
+def test_a_kilobyte_that_claims_five_gigabytes(compression: int) -> None:
+    message = refusal(tiff(directory(page(65536, 81920, compression))))
+    assert "5368709120" in message or "compression" in message
+
+
+BOMB = zlib.compress(bytes(10**7))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (tiff(directory(page(2, 2), following=8)), "circle"),
+        (tiff(directory(page(2, 2), 8 + DIRECTORY), directory(page(2, 2), 8)), "circle"),
+        (
+            tiff(
+                *(
+                    directory(page(2, 2), 8 + DIRECTORY * (i + 1 if i < 199 else 3))
+                    for i in range(200)
+                )
+            ),
+            "circle",  # tifffile looks for circles among the first hundred pages only
+        ),
+        (tiff(directory(page(2, 2), following=5000)), "cut off"),
+        (tiff(directory([])), "0 tags"),
+        (tiff(b"\xff\xff"), "65535 tags"),
+        (tiff(directory([(273, 4, 200_000, 600)] * 4000), size=2**20), "overlap"),
+        (
+            tiff(
+                directory([*page(2, 2), (330, 4, 200_000, 600)]),
+                strip=bytes(88) + b"\x08\0\0\0" * 200_000,
+            ),
+            "overlap",  # two hundred thousand sub-pages, all the same
+        ),
+        (tiff(directory(page(100, 10**4, 8, len(BOMB))), strip=BOMB), "tifffile cannot read"),
+        (patched(patched(READABLE["lzw tiles"], 322, 60000), 323, 60000), "tiles of"),
+        (patched(READABLE["plain"], 273, 0), "missing"),
+        (patched(READABLE["plain"], 273, 10**6), "missing"),
+        (patched(READABLE["lzw"], 279, 0), "missing"),
+        (patched(READABLE["plain"], 258, 77), "no type known"),
+        (patched(READABLE["plain"], 256, 10**9), "cannot hold"),
+        (patched(READABLE["plain"], 257, 33), "missing"),
+        (ome(SIZES, '<TiffData PlaneCount="3000000000"/>'), "OME-XML"),
+        (ome(SIZES, '<TiffData FirstT="3000000000"/>'), "OME-XML"),
+        (ome(SIZES.replace('"5"', '"3000000000"')), "3000000000 planes"),
+        (ome(SIZES.replace('"19"', '"3000000000"')), "OME-XML"),
+        (ome(SIZES.replace("XYZCT", "ZCTXY")), "OME-XML"),
+        (ome(SIZES, '<TiffData PlaneCount="2"/>'), "3 of its 5 planes"),
+        (ome(SIZES, after=MODULO), "OME-XML"),
+        (described(f'<?xml version="1.0"?><!DOCTYPE z [{LAUGHS}]><OME>&l9;</OME>'), "entities"),
+        (described('{"shape": [5, 17, 1900000000]}'), "leaves out"),
+        (described('{"shape": [1000000000000, 5, 17, 19]}'), "leaves out"),
+        (described('{"shape": [5, 17, 19.5]}'), "leaves out"),
+        (described('{"shape": "abc"}'), "tifffile cannot read"),
+        (described('{"shape": ' + "[" * 5000 + "}"), "tifffile cannot read"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_lie_is_told(content: bytes, reason: str) -> None:
+    assert reason in refusal(content)
+
+
+def test_pages_that_differ_are_no_series() -> None:
+    """tifffile looks at pages 0, 1, 7 and the last, and would take the others to be the same."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream, shaped=False) as writer:
+        for number in range(12):
+            image = GRAY[:16] if number == 4 else GRAY
+            writer.write(image, contiguous=False, metadata=None)
+    got = TIFF_CODEC.decode(source_of(stream.getvalue()), GENEROUS).unwrap()
+    assert np.array_equal(got.payload, np.stack([GRAY] * 11))
+    assert [*got.metadata.attributes] == ["other_series"]
+
+
+def test_the_limit_is_kept() -> None:
+    content = tiff(
+        directory(page(1000, 1000, 8, 5000)), strip=zlib.compress(bytes(10**6)), size=6000
+    )
+    with measured() as peak:
+        error = TIFF_CODEC.decode(source_of(content), Limits(10**6 - 1)).failure()
+    assert isinstance(error, TooLarge)
+    assert peak[0] < 10**6
+    assert is_successful(TIFF_CODEC.decode(source_of(content), Limits(10**6)))
+
+
+def test_tables_of_tags_count_as_memory() -> None:
+    strips = 250_000
+    tags = [tag for tag in page(1, strips) if tag[0] not in (273, 278, 279)]
+    tags += [(273, 4, strips, 1000), (278, 4, 1, 1), (279, 4, strips, 1000 + 4 * strips)]
+    tables = struct.pack("<I", 8) * strips + struct.pack("<I", 1) * strips
+    content = tiff(directory(sorted(tags)), size=1000) + tables
+    assert isinstance(TIFF_CODEC.decode(source_of(content), TIGHT).failure(), TooLarge)
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_cut_off_anywhere_it_is_refused(name: str) -> None:
+    whole = READABLE[name]
+    expected = TIFF_CODEC.decode(source_of(whole), TIGHT).unwrap().payload
+    for length in range(0, len(whole), max(len(whole) // 150, 1)):
+        outcome = TIFF_CODEC.decode(source_of(whole[:length]), TIGHT)
+        if is_successful(outcome):  # all that is missing is padding, and a last unused byte
+            assert np.array_equal(outcome.unwrap().payload, expected)
+            assert length > len(whole) - 16
+        else:
+            assert isinstance(outcome.failure(), Corrupt)
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_changed_bytes_never_raise_or_take_memory(name: str) -> None:
+    chance = random.Random(name)  # noqa: S311 - the same bytes each time
+    whole = READABLE[name]
+    TIFF_CODEC.decode(source_of(whole), TIGHT)  # what is imported on the way is not counted
+    with measured() as peak:
+        for _ in range(150):
+            changed = bytearray(whole)
+            for _ in range(chance.choice((1, 1, 2, 4))):
+                near = chance.random() < 0.8  # the directories are at the beginning, or at the end
+                last = min(len(whole) - 4, 400 if near else len(whole))
+                at = chance.randrange(last)
+                at = len(whole) - 4 - at if near and chance.random() < 0.3 else at
+                value = chance.choice((0, 1, 2**16 - 1, 2**31, 2**32 - 1, chance.randrange(2**32)))
+                size = chance.choice((1, 2, 4))
+                changed[at : at + size] = struct.pack("<I", value)[:size]
+            outcome = TIFF_CODEC.decode(source_of(bytes(changed)), TIGHT)
+            assert fold(
+                outcome, lambda _: True, lambda error: isinstance(error, Corrupt | TooLarge)
+            )
+    assert peak[0] < 4 * 2**20
+
+
+LOGGED = (
+    ome(SIZES, '<TiffData PlaneCount="2"/>'),
+    described('{"shape": [5, 17, 19.5]}'),
+)
+"""What tifffile itself logs errors and warnings about."""
+
+
+def test_the_programs_own_log_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("tifffile")
+    before = (logger.level, logger.propagate, [*logger.handlers], logger.disabled)
+    for content in LOGGED:
+        assert refusal(content)
+    assert not caplog.records
+    assert (logger.level, logger.propagate, [*logger.handlers], logger.disabled) == before
+    for content in LOGGED:
+        caplog.clear()
+        with tifffile.TiffFile(io.BytesIO(content)) as tif:
+            assert tif.series
+        assert caplog.records  # the program's own use of tifffile is logged as ever
+
+
+def test_threads_are_silenced_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("tifffile")
+    with quiet(), ThreadPoolExecutor(1) as pool:
+        logger.error("while a codec runs here")
+        pool.submit(logger.error, "of another thread").result()
+    logger.error("afterwards")
+    assert [each.getMessage() for each in caplog.records] == ["of another thread", "afterwards"]
+
+
+def test_stderr_stays_empty_where_logging_was_never_set_up(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from polystore import DiskConfig, load\n"
+        "disk = DiskConfig(root=sys.argv[1])\n"
+        "for path in sorted(Path(disk.root).iterdir()): load(disk)(path.name).failure()\n"
+    )
+    for number, content in enumerate(LOGGED):
+        (tmp_path / f"{number}.tif").write_bytes(content)
+    run = partial(subprocess.run, capture_output=True, text=True, check=True)
+    done = run([sys.executable, "-c", code, str(tmp_path)])
+    assert done.stdout + done.stderr == ""
+
+
+def test_an_error_of_the_disk_is_no_damage() -> None:
+    """It is raised, for the store to say what it means; tifffile would call the file corrupt."""
+    whole = READABLE["deflate"]
+    for fail_at in range(0, len(whole), 97):
+
+        def read_into(offset: int, buffer: memoryview, /, at: int = fail_at) -> int:
+            if offset <= at < offset + len(buffer):
+                raise OSError(5, "Input/output error")
+            part = whole[offset : offset + len(buffer)]
+            buffer[: len(part)] = part
+            return len(part)
+
+        source = Readable(len(whole), read_into, lambda: None)
+        with pytest.raises(OSError, match="Input/output error"):
+            TIFF_CODEC.decode(source, GENEROUS)
+
+
+def test_the_work_grows_with_the_number_of_pages() -> None:
+    def bytes_read(count: int) -> int:
+        directories = [
+            directory(page(2, 2), (8 + DIRECTORY * (number + 1)) * (number + 1 < count))
+            for number in range(count)
+        ]
+        content = tiff(*directories, size=8 + DIRECTORY * count + 600)
+        inner = source_of(content)
+        asked: list[int] = []
+
+        def read_into(offset: int, buffer: memoryview, /) -> int:
+            asked.append(len(buffer))
+            return inner.read_into(offset, buffer)
+
+        source = Readable(len(content), read_into, lambda: None)
+        assert TIFF_CODEC.decode(source, GENEROUS).unwrap().payload.shape == (count, 2, 2)
+        return sum(asked)
+
+    assert bytes_read(1000) < 11 * bytes_read(100)
