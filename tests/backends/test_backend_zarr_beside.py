@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -113,10 +114,12 @@ def before_read(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], 
     read_file = node.read_file
     reads = count(1)
 
-    def stopping(folder: int, path: str, part: slice = slice(None)) -> bytes:
+    def stopping(
+        folder: int, path: str, part: slice = slice(None), longest: int = sys.maxsize
+    ) -> bytes:
         if next(reads) == number:
             act()
-        return read_file(folder, path, part)
+        return read_file(folder, path, part, longest)
 
     monkeypatch.setattr(node, "read_file", stopping)
     monkeypatch.setattr(zarr_store, "read_file", stopping)

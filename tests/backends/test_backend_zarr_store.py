@@ -353,6 +353,8 @@ def both(one: Change, other: Change) -> Change:
     return lambda fields: (one(fields), other(fields))
 
 
+EVENT = {"key": "a", "step": None, "nbytes": 1, "version": "1"}
+
 CHANGES: dict[str, tuple[Change, str]] = {
     "negative shape": (shaped([-1, 20]), "Corrupt"),
     "shape of text": (lambda d: d.update(shape="abc"), "Corrupt"),
@@ -377,6 +379,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "transformed": (lambda d: d.update(storage_transformers=[{"name": "x"}]), "Corrupt"),
     "of no kind": (lambda d: d.update(node_type="blob"), "Corrupt"),
     "of version 2": (lambda d: d.update(zarr_format=2), "Corrupt"),
+    "an endless event": (noted(history=[EVENT | {"nbytes": 1e400}]), "Corrupt"),
     "damaged notes": (lambda d: d["attributes"]["polystore"].pop("history"), "Corrupt"),
     "damaged metadata": (lambda d: d["attributes"]["polystore"].update(metadata=[1]), "Corrupt"),
     "later notes": (
@@ -433,6 +436,13 @@ def test_a_shortened_chunk(store: ZarrConfig, size: int) -> None:
     put(store, "a", ARRAY).unwrap()
     os.truncate(path_of(store, "a/c/3/0"), size)
     assert error_of(load(store)("a")) == "Corrupt"
+
+
+def test_a_chunk_that_is_far_too_long(tmp_path: Path) -> None:
+    store = ZarrConfig(root=tmp_path / "plate.zarr", max_bytes=2**20)
+    put(store, "a", ARRAY).unwrap()
+    os.truncate(path_of(store, "a/c/0/0"), 2**40)  # a hole: the file system need not have so much
+    assert error_of(load(store)("a")) == "TooLarge"
 
 
 @pytest.mark.usefixtures("rows")

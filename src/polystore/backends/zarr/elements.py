@@ -80,7 +80,8 @@ def read_array(folder: int, fields: Mapping[str, Json], max_bytes: int, ours: bo
     """
     from polystore.backends.zarr.store import FolderStore
 
-    store = FolderStore(folder, dense=ours)
+    # A chunk that does not shrink is a little larger when it is encoded.
+    store = FolderStore(folder, dense=ours, longest=2 * max_bytes)
     try:
         opened = _opened(store, fields, max_bytes)
         array = and_then(opened, lambda source: _allocated(_dtype_of(source, fields, ours), source))
@@ -193,8 +194,8 @@ def _no_memory(_error: Exception) -> StorageError:
     return TooLarge(
         "",
         None,
-        "There is not enough memory for this array.",
-        "Read it on a larger machine, or free some memory.",
+        "There is not enough memory for this array, or a chunk of it is far too long.",
+        "Read it on a larger machine, or save it again from its source.",
     )
 
 
@@ -210,6 +211,8 @@ def _read(store: FolderStore, source: zarr.Array[Any], into: HostArray) -> Outco
         store.close()  # only then is it known what else went wrong
         if store.missing is not None:
             return _corrupt(f"the chunk {store.missing} is missing")
+        if store.problem is not None and store.problem.errno == errno.EFBIG:
+            return _no_memory(error)
         if store.problem is not None and store.problem.errno not in _NO_CHUNK:
             raise store.problem
         return _no_memory(error) if isinstance(error, MemoryError) else _damaged(error)

@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from contextlib import suppress
 from typing import Literal, TypeAlias, cast
 
@@ -49,6 +50,9 @@ metadata of Zarr's version 2, or with none."""
 
 DOCUMENT = "zarr.json"
 
+DOCUMENT_MAX = 64 * 2**20
+"""Bytes. Attributes can be long; of a longer document the start is read, which is damaged."""
+
 TURNS_MAX = 100
 """How often one begins again because a folder was replaced meanwhile."""
 
@@ -69,8 +73,8 @@ def open_folder(root: int, path: str) -> int:
     return open_beneath(root, path or ".", os.O_RDONLY | os.O_DIRECTORY)
 
 
-def read_file(folder: int, path: str, part: slice = _WHOLE) -> bytes:
-    """Give the bytes of a file below a folder, or those of a part of it."""
+def read_file(folder: int, path: str, part: slice = _WHOLE, longest: int = sys.maxsize) -> bytes:
+    """Give the bytes of a file below a folder, or those of a part of it; `longest` at most."""
     # Without O_NONBLOCK, opening a pipe would wait for its writer.
     fd = open_beneath(folder, path, os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -78,6 +82,7 @@ def read_file(folder: int, path: str, part: slice = _WHOLE) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         start, stop, _ = part.indices(status.st_size)
+        stop = min(stop, start + longest)
         pieces: list[bytes] = []
         while start < stop:
             piece = os.pread(fd, stop - start, start)
@@ -116,7 +121,7 @@ def _make_folders(folder: int, path: str) -> None:
 def read_document(folder: int) -> bytes | None:
     """Give what is in the folder's `zarr.json`, or `None` if there is none."""
     try:
-        return read_file(folder, DOCUMENT)
+        return read_file(folder, DOCUMENT, longest=DOCUMENT_MAX)
     except (FileNotFoundError, IsADirectoryError):
         return None
 

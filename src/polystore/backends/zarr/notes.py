@@ -160,8 +160,10 @@ def _metadata(fields: Mapping[str, Json], others: Mapping[str, Json]) -> Metadat
 
 def _event(value: Json) -> Event:
     event = _mapping(value)
-    nbytes = _number(event["nbytes"])
-    return Event(_text(event["key"]), event["step"], int(nbytes), _text(event["version"]))
+    nbytes = event["nbytes"]
+    if not isinstance(nbytes, int):
+        raise TypeError(nbytes)
+    return Event(_text(event["key"]), event["step"], nbytes, _text(event["version"]))
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

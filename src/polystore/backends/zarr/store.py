@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager
@@ -40,17 +41,26 @@ class FolderStore(Store):
     """The files below a folder, for one read or one write. It closes no descriptor.
 
     `missing` is the key of a file that was asked for and is not there; with `dense`, asking for it
-    is an error, and otherwise it reads as nothing. `problem` is the operating system's first
+    is an error, and otherwise it reads as nothing. No more than `longest` bytes are read of any
+    file. `problem` is the operating system's first
     error. Each file is written once, and in place: a folder is written before anybody can see it.
     """
 
-    def __init__(self, folder: int, *, dense: bool = False, read_only: bool = True) -> None:
+    def __init__(
+        self,
+        folder: int,
+        *,
+        dense: bool = False,
+        longest: int = sys.maxsize,
+        read_only: bool = True,
+    ) -> None:
         """Take the descriptor of a folder, which must stay open until `close`."""
         super().__init__(read_only=read_only)
         self.problem: OSError | None = None
         self.missing: str | None = None
         self._folder = folder
         self._dense = dense
+        self._longest = longest
         self._idle = threading.Condition()
         self._under_way = 0
         self._closed = False
@@ -116,12 +126,15 @@ class FolderStore(Store):
     def _read(self, key: str, part: slice) -> bytes | None:
         with self._at_work() as folder:
             try:
-                return read_file(folder, key, part)
+                content = read_file(folder, key, part, self._longest + 1)
             except FileNotFoundError:
                 self.missing = key
                 if self._dense:
                     raise
                 return None
+            if len(content) > self._longest:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), key)
+            return content
 
     @override
     async def get_partial_values(
