@@ -7,9 +7,11 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache, partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import evolve, field, frozen
+from returns.primitives.container import BaseContainer
 
 from polystore.backends.bytestore import backend_of
 from polystore.boundary import guarded
@@ -131,7 +133,7 @@ class Dispatcher:
             case Rename():
                 return _on_item(step, value, lambda item: _renamed(step, item))
             case _ if callable(step):
-                return cast("Step[object, object]", step)(value)
+                return _outcome_of(step, value)
             case _:
                 return Failure(_not_fitting(step, value))
 
@@ -303,8 +305,26 @@ def _not_fitting(step: object, value: object) -> UnsupportedPayload:
     )
 
 
+def _outcome_of(step: Callable[..., object], value: object) -> Outcome[object]:
+    """Call a step that is a plain function: what it gives must be an outcome."""
+    given = step(value)
+    if isinstance(given, BaseContainer):
+        return cast("Outcome[object]", given)
+    return Failure(
+        UnsupportedPayload(
+            _key_of(value),
+            None,
+            f"The step {step!r} gave a {type(given).__name__} and not an outcome.",
+            "Give Success(value) or Failure(error); for a plain function use apply.",
+        )
+    )
+
+
 def _key_of(value: object) -> str:
-    return cast("Item[object]", value).key if isinstance(value, Item) else str(value)
+    """Give the key that a value is or has; its own str() is not trusted with an error's text."""
+    if type(value) is Item:
+        return str(cast("Item[object]", value).key)
+    return str(value) if type(value) is str or isinstance(value, PurePath) else ""
 
 
 @cache
