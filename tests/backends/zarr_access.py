@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import zarr
 
-from polystore import Item, Metadata, ZarrConfig, load, save
+from polystore import Item, Metadata, ZarrConfig, list_files, load, save
 from polystore.core.key import HIDDEN_PREFIX, Key
 from polystore.core.outcome import Outcome
 from polystore.core.payload import HostArray, Payload
@@ -21,6 +21,9 @@ from polystore.dispatch import default_dispatcher
 
 ZARR_PYTHON = import_module("zarr")
 """Its functions' own types are unknown to pyright where fsspec is not installed."""
+
+
+ARRAY = np.arange(200, dtype="u2").reshape(10, 20)
 
 
 @contextmanager
@@ -85,6 +88,16 @@ def delete(store: ZarrConfig, key: str) -> Outcome[None]:
     opened = default_dispatcher().open(store).unwrap()
     assert opened.backend.delete is not None
     return opened.backend.delete(opened.handle, Key(key))
+
+
+def listed(store: ZarrConfig, folder: str = "") -> tuple[str, ...]:
+    """Give the keys below a folder, in their order."""
+    return list_files(store, folder=folder).unwrap()
+
+
+def path_of(store: ZarrConfig, key: str) -> Path:
+    """Give the path of what stands below the root."""
+    return Path(store.root) / key
 
 
 def everything(store: ZarrConfig) -> dict[str, bytes | None]:

@@ -13,10 +13,10 @@ from polystore.backends.listing import PAGE_MAX
 from polystore.backends.oserrors import from_os
 from polystore.backends.whole import sweep
 from polystore.backends.wholefolder import sweep_folder
+from polystore.backends.zarr.groups import no_group
 from polystore.backends.zarr.node import (
     RESERVED,
     array_above,
-    no_group,
     node_at,
     open_folder,
 )

@@ -16,12 +16,12 @@ from polystore.backends.beneath import open_root
 from polystore.backends.oserrors import from_os
 from polystore.backends.wholefolder import discard_held, pin, unpin
 from polystore.backends.zarr.elements import nbytes_of, read_array
+from polystore.backends.zarr.groups import of_version_2
 from polystore.backends.zarr.node import (
     DOCUMENT,
     TURNS_MAX,
     array_above,
     node_of,
-    of_version_2,
     open_folder,
     parsed,
     read_document,

@@ -17,9 +17,9 @@ from polystore.backends.wholefolder import (
 )
 from polystore.backends.zarr.document import Document, document_for
 from polystore.backends.zarr.elements import write_array
+from polystore.backends.zarr.groups import group_folder
 from polystore.backends.zarr.node import (
     DOCUMENT,
-    group_folder,
     is_node_name,
     open_folder,
     refuse_all_but_arrays,
