@@ -184,6 +184,14 @@ def test_pages_that_differ_are_no_series() -> None:
     assert [*got.metadata.attributes] == ["other_series"]
 
 
+@pytest.mark.parametrize("name", ["jpeg", "jpeg 2000"])
+def test_a_strip_that_was_cut_short_is_not_filled_with_gray(name: str) -> None:
+    whole = READABLE[name]
+    with tifffile.TiffFile(io.BytesIO(whole)) as tif:
+        (stored,) = tif.pages.first.databytecounts
+    assert "JPEG" in refusal(patched(whole, 279, stored // 2))
+
+
 def test_the_limit_is_kept() -> None:
     content = tiff(
         directory(page(1000, 1000, 8, 5000)), strip=zlib.compress(bytes(10**6)), size=6000

@@ -94,11 +94,13 @@ def _unwritable(error: Exception) -> StorageError:
 class _Claim:
     """What the chunks say before a pixel is decoded.
 
-    The shape and bits of the image, the bytes of its rows and of the chunks that they come from,
-    and the number of frames: of an animation the first one, its still image, is decoded.
+    The shape of the image, and the one that it has if its transparency turns out to be ill placed;
+    its bits; the bytes of its rows and of the chunks that they come from; the number of frames (of
+    an animation the first one, its still image, is decoded).
     """
 
     shape: tuple[int, ...]
+    opaque: tuple[int, ...]
     bits: int
     unpacked: int
     stored: int
@@ -139,12 +141,28 @@ def _decoded(content: bytearray, array: HostArray, claim: _Claim) -> Outcome[Dec
     from imagecodecs import png_decode
 
     with quiet():
-        decoded = guard(lambda: png_decode(content, out=array), *_FROM_IMAGECODECS)
+        decoded = guard(lambda: png_decode(content, out=_lent(array)), *_FROM_IMAGECODECS)
         if not is_successful(decoded) and "invalid out.shape" in decoded.failure().message:
             # A tRNS chunk that is ill placed adds no channel after all.
-            decoded = guard(lambda: png_decode(content), *_FROM_IMAGECODECS)
+            array = array.reshape(-1)[: math.prod(claim.opaque)].reshape(claim.opaque)
+            decoded = guard(lambda: png_decode(content, out=_lent(array)), *_FROM_IMAGECODECS)
     attributes: dict[str, Json] = {"frames": claim.frames} if claim.frames > 1 else {}
-    return decoded.map(lambda it: Decoded(it, Metadata(axes=_AXES[it.ndim], attributes=attributes)))
+    metadata = Metadata(axes=_AXES[array.ndim], attributes=attributes)
+    return decoded.map(lambda _: Decoded(array, metadata))
+
+
+def _lent(array: HostArray) -> HostArray:
+    """Give an array over the same memory that does not keep it.
+
+    imagecodecs never lets go of the array that it failed to decode into: with this one, only the
+    few bytes that describe it stay behind.
+    """
+    import ctypes
+
+    import numpy as np
+
+    memory = (ctypes.c_uint8 * array.nbytes).from_address(array.ctypes.data)
+    return np.frombuffer(memoryview(memory), array.dtype).reshape(array.shape)
 
 
 def _damaged(error: Exception) -> StorageError:
@@ -178,10 +196,11 @@ def _claim(content: bytearray) -> _Claim:
         position += length + 12
     if position > len(content):
         raise ValueError("it ends in the middle of a chunk")
-    channels = _CHANNELS[color] + alpha
-    row = math.ceil(width * (1 if color == 3 else _CHANNELS[color]) * bits / 8)
-    shape = (height, width) if channels == 1 else (height, width, channels)
-    return _Claim(shape, bits, row * height, stored, frames)
+    channels = _CHANNELS[color]
+    row = math.ceil(width * (1 if color == 3 else channels) * bits / 8)
+    opaque = (height, width, channels) if channels > 1 else (height, width)
+    shape = (height, width, channels + 1) if alpha else opaque
+    return _Claim(shape, opaque, bits, row * height, stored, frames)
 
 
 PNG_CODEC: Codec[HostArray] = Codec(

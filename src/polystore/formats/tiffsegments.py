@@ -36,6 +36,8 @@ _JPEG = frozenset({7, 33007, 34892})
 _JPEG_2000 = frozenset({33003, 33004, 33005, 34712})
 _STREAMS = _DEFLATE | _ZSTD | {_LZW, _PACKBITS, _LZMA}
 
+_END_OF_IMAGE = b"\xff\xd9"  # of JPEG and JPEG 2000 alike; within an image nothing looks like it
+
 _SMALL = 14336
 """Bytes. Below it a segment is not worth a thread (tifffile's own measure, for LZW)."""
 
@@ -151,7 +153,7 @@ def _decode(job: _Job, number: int, index: int) -> None:
         return
     stored = bytearray(page.databytecounts[index])
     _read(job, page.dataoffsets[index], memoryview(stored))
-    _check_claim(key, page, stored)
+    _check_image(key, stored)
     segment, (s, d, h, w, _), shape = key.decode(
         stored, index, jpegtables=page.jpegtables, jpegheader=key.jpegheader, _fullsize=False
     )
@@ -212,14 +214,17 @@ def _decode_strip(job: _Job, number: int, index: int) -> bool:
     return True
 
 
-def _check_claim(key: TiffPage, page: Page, stored: bytearray) -> None:
-    """Raise `ValueError` if a stream that carries its own size claims more than its segment."""
-    if key.compression in _JPEG:
-        claim = _jpeg_samples(bytes(key.jpegheader or b"") or stored)
-    elif key.compression in _JPEG_2000:
-        claim = _jpeg_2000_samples(stored)
-    else:
+def _check_image(key: TiffPage, stored: bytearray) -> None:
+    """Raise `ValueError` if a stream that carries its own size is cut, or larger than its place."""
+    if key.compression not in _JPEG | _JPEG_2000:
         return
+    if key.jpegheader is None and _END_OF_IMAGE not in stored:
+        # What is missing would be filled with gray, and nothing said.
+        raise ValueError("a strip or tile ends in the middle of its JPEG image")
+    if key.compression in _JPEG:
+        claim = _jpeg_samples(key.jpegheader or stored)
+    else:
+        claim = _jpeg_2000_samples(stored)
     rows = key.tilelength if key.is_tiled else key.rowsperstrip
     columns = key.tilewidth if key.is_tiled else key.imagewidth
     # Some writers fill the last strip up to the others' height, or pad to whole blocks.
