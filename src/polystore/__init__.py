@@ -164,6 +164,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "NPY",
+    "PNG",
+    "TIFF",
     "AlreadyExists",
     "Apply",
     "Array",
@@ -204,14 +207,12 @@ __all__ = [
     "MemoryConfig",
     "Metadata",
     "MissingDependency",
-    "NPY",
     "NoSpace",
     "NotADirectory",
     "NotAFile",
     "NotFound",
     "Opened",
     "Outcome",
-    "PNG",
     "Page",
     "Payload",
     "PermissionDenied",
@@ -238,7 +239,6 @@ __all__ = [
     "StorageError",
     "StorageFailure",
     "Success",
-    "TIFF",
     "Table",
     "TiffOptions",
     "TooLarge",

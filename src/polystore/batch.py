@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from itertools import islice
+from pathlib import PurePath
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from attrs import frozen
 
-from polystore.core.errors import StorageError
+from polystore.core.errors import InvalidKey, StorageError
 from polystore.core.item import Saved
-from polystore.core.outcome import Outcome, is_successful
+from polystore.core.outcome import Failure, Outcome, is_outcome, is_successful
 from polystore.dispatch import Dispatcher
 from polystore.steps.compose import Pipeline
 from polystore.task import Pending, Task, executors_around, outcome_of, submitted, task_of
@@ -93,8 +95,20 @@ def map_keys(  # noqa: PLR0913 - the arguments of Pipeline.map, and what it is r
     """
     if max_workers is not None and max_workers < 1:
         raise ValueError(f"max_workers is {max_workers}: a batch needs at least one worker")
+    if isinstance(keys, (str, PurePath)) or is_outcome(keys):
+        return iter([(cast("A", keys), Failure(_not_keys(keys)))])
     total = len(keys) if isinstance(keys, Sized) else None
     return _shown(_results(dispatcher, pipeline, keys, executor, max_workers), progress, total)
+
+
+def _not_keys(keys: object) -> InvalidKey:
+    """A text is an iterable of letters, and an outcome of one value: neither is a list of keys."""
+    return InvalidKey(
+        str(keys)[:200],
+        None,
+        f"A batch takes many keys, and was given a {type(keys).__name__}.",
+        "Call the pipeline itself for one key; unwrap the outcome of list_files first.",
+    )
 
 
 def _shown(results: Results[A, B], progress: bool, total: int | None) -> Results[A, B]:
@@ -164,9 +178,19 @@ def _in_flight(
         begun: list[Future[object]] = [
             cast("Future[object]", it)
             for _, it in pending
-            if isinstance(it, Future) and not it.cancel()
+            if isinstance(it, Future) and not (_can_cancel(executor) and it.cancel())
         ]
         wait(begun)
+
+
+def _can_cancel(executor: Executor) -> bool:
+    """Whether futures can be cancelled without harm.
+
+    A process pool of the standard library that breaks with a cancelled future in it never ends
+    (Python 3.11), and Ctrl-C may break it. It has begun most of what is in flight anyway.
+    """
+    process = sys.modules.get("concurrent.futures.process")
+    return process is None or not isinstance(executor, process.ProcessPoolExecutor)
 
 
 def _drawn(keys: Iterable[A], raised: list[Exception]) -> Generator[A, None, None]:

@@ -1,4 +1,4 @@
-"""The outermost boundary: the one place where what nobody foresaw becomes a value."""
+"""The boundary: where what nobody foresaw, and what a user's function raises, become values."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from polystore.builtin import EXTRAS
-from polystore.core.errors import MissingDependency, Unexpected
-from polystore.core.outcome import Failure, Outcome
+from polystore.core.errors import FunctionFailed, MissingDependency, Unexpected
+from polystore.core.outcome import Failure, Outcome, Success
 
-__all__ = ["guarded"]
+__all__ = ["called", "guarded"]
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -55,6 +56,30 @@ def _unexpected(exception: Exception, key: str) -> Unexpected:
         key,
         None,
         f"polystore did not foresee this: {type(exception).__name__}: {exception}.",
-        "Please report it as a bug, with the error's traceback.",
+        "Please report it, with the error's traceback: to us, or to the plugin that it names.",
         traceback.format_exc(),
     )
+
+
+def called(function: Callable[[A], T], value: A, key: str, name: object = None) -> Outcome[T]:
+    """Give what a user's function gives; whatever it raises is `FunctionFailed`, with its name.
+
+    `name` is the function to be named where another one wraps it.
+
+    >>> called(int, "x", "a.npy").failure().message
+    "The function int failed on 'a.npy': ValueError: invalid literal for int() with base 10: 'x'."
+    """
+    try:
+        return Success(function(value))
+    except Exception as exception:  # the user's function may raise anything
+        named = name if callable(name) else function
+        return Failure(
+            FunctionFailed(
+                key,
+                None,
+                f"The function {getattr(named, '__qualname__', repr(named))} failed on {key!r}: "
+                f"{traceback.format_exception_only(exception)[-1].strip()}.",
+                "Mend the function; the error's traceback shows where. Nothing was saved.",
+                traceback.format_exc(),
+            )
+        )

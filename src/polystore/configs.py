@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -31,6 +31,10 @@ def _absolute(root: str | os.PathLike[str]) -> str:
     return str(Path(root).absolute())
 
 
+Durability: TypeAlias = Literal["atomic", "fsync"]
+"""What a save on disk promises beyond being whole to readers: nothing, or to outlast a crash."""
+
+
 @frozen
 class DiskConfig(Source[Payload], Sink[Payload]):
     """Files in a folder.
@@ -46,7 +50,7 @@ class DiskConfig(Source[Payload], Sink[Payload]):
     """
 
     root: str = field(converter=_absolute)
-    durability: Literal["atomic", "fsync"] = "atomic"
+    durability: Durability = "atomic"
     max_bytes: int = Limits().max_bytes
 
 

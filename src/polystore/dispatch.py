@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import atexit
-import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 from attrs import evolve, field, frozen
-from returns.primitives.container import BaseContainer
 
 from polystore.backends.bytestore import backend_of
-from polystore.boundary import guarded
+from polystore.boundary import called, guarded
 from polystore.core.errors import (
-    FunctionFailed,
+    InvalidSpec,
     StorageError,
     UnsupportedOperation,
     UnsupportedPayload,
 )
 from polystore.core.item import Event, Item, Saved
 from polystore.core.key import parse_key
-from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_outcome, is_successful
 from polystore.core.records import (
     Backend,
     ByteStore,
+    Casting,
     Context,
     Framework,
+    IfExists,
     Opened,
     SaveOptions,
     Transfer,
@@ -129,7 +129,7 @@ class Dispatcher:
                 return _on_item(convert, value, lambda item: self._convert(convert, item))
             case Apply():
                 apply = cast("Apply[object, object]", step)
-                return _on_item(apply, value, lambda item: _call(apply.function, item))
+                return _on_item(apply, value, lambda item: _applied(apply.function, item))
             case Rename():
                 return _on_item(step, value, lambda item: _renamed(step, item))
             case _ if callable(step):
@@ -138,6 +138,8 @@ class Dispatcher:
                 return Failure(_not_fitting(step, value))
 
     def _pipeline(self, pipeline: Pipeline[object, object], value: object) -> Outcome[object]:
+        if not pipeline.steps:
+            return Failure(_not_fitting(pipeline, value))
         skipped = self._skipped(pipeline, value)
         if skipped is not None:
             return skipped
@@ -198,6 +200,8 @@ class Dispatcher:
     def _save(self, step: Save[object], value: object) -> Outcome[object]:
         if not isinstance(value, Item):
             return Failure(_not_fitting(step, value))
+        if step.if_exists not in get_args(IfExists):
+            return Failure(_no_choice("save.if_exists", step.if_exists, IfExists))
         item = cast("Item[Payload]", value)
         opened = self.open(step.sink)
         if not is_successful(opened):
@@ -217,6 +221,8 @@ class Dispatcher:
         return saved.alt(lambda error: _located(error, key.unwrap(), step.sink))
 
     def _convert(self, step: Convert[object], item: Item[object]) -> Outcome[Item[object]]:
+        if step.casting not in get_args(Casting):
+            return Failure(_no_choice("convert.casting", step.casting, Casting))
         find = self.registry.find_framework
         target = Success(step.to) if isinstance(step.to, Framework) else find(step.to)
         how = Transfer(step.device, step.copy, step.casting)
@@ -248,10 +254,18 @@ def _recorded(item: Item[B], step: object) -> Item[B]:
     return Item(item.key, item.payload, item.metadata, (*item.history, event))
 
 
-def _call(function: Callable[..., object], item: Item[object]) -> Outcome[Item[object]]:
-    return _run_users(function, item.payload, item.key).map(
-        lambda payload: Item(item.key, payload, item.metadata, item.history)
-    )
+def _applied(function: Callable[..., object], item: Item[object]) -> Outcome[Item[object]]:
+    def with_payload(payload: object) -> Item[object]:
+        same = _axis_count(payload) == _axis_count(item.payload)
+        metadata = item.metadata if same else evolve(item.metadata, axes=(), scale=(), unit=())
+        return Item(item.key, payload, metadata, item.history)
+
+    return called(function, item.payload, item.key).map(with_payload)
+
+
+def _axis_count(payload: object) -> int | None:
+    shape: object = getattr(payload, "shape", None)
+    return len(cast("tuple[int, ...]", shape)) if isinstance(shape, tuple) else None
 
 
 def _renamed(step: Rename, item: Item[object]) -> Outcome[Item[object]]:
@@ -261,30 +275,18 @@ def _renamed(step: Rename, item: Item[object]) -> Outcome[Item[object]]:
 
 
 def _rename_key(step: Rename, key: str) -> Outcome[str]:
-    return _run_users(lambda old: new_key(step, old), key, key, step.to)
-
-
-def _run_users(function: Callable[[A], B], value: A, key: str, named: object = None) -> Outcome[B]:
-    """Call a function that is the user's: whatever it raises is `FunctionFailed`."""
-    try:
-        return Success(function(value))
-    except Exception as exception:  # the user's function may raise anything
-        name = getattr(named if callable(named) else function, "__qualname__", repr(function))
-        reason = f"{type(exception).__name__}: {exception}"
-        return Failure(
-            FunctionFailed(
-                key,
-                None,
-                f"The function {name} failed on {key!r}: {reason}.",
-                "Mend the function; the error's traceback shows where. Nothing was saved.",
-                traceback.format_exc(),
-            )
-        )
+    return called(partial(new_key, step), key, key, step.to)
 
 
 def _located(error: StorageError, key: str, config: object) -> StorageError:
     """Give the error with the key and config that it lacks: codecs know neither."""
     return evolve(error, key=error.key or key, config=error.config or config)
+
+
+def _no_choice(where: str, given: object, choices: object) -> InvalidSpec:
+    words = ", ".join(map(repr, get_args(choices)))
+    message = f"{where} is {given!r}, and must be one of {words}."
+    return InvalidSpec("", None, message, "A type checker shows where it is set.", where)
 
 
 def _unsupported(what: str, config: object, name: str) -> UnsupportedOperation:
@@ -307,9 +309,12 @@ def _not_fitting(step: object, value: object) -> UnsupportedPayload:
 
 def _outcome_of(step: Callable[..., object], value: object) -> Outcome[object]:
     """Call a step that is a plain function: what it gives must be an outcome."""
-    given = step(value)
-    if isinstance(given, BaseContainer):
-        return cast("Outcome[object]", given)
+    outcome = called(step, value, _key_of(value))
+    if not is_successful(outcome):
+        return outcome
+    given = outcome.unwrap()
+    if is_outcome(given):
+        return given
     return Failure(
         UnsupportedPayload(
             _key_of(value),
@@ -322,9 +327,8 @@ def _outcome_of(step: Callable[..., object], value: object) -> Outcome[object]:
 
 def _key_of(value: object) -> str:
     """Give the key that a value is or has; its own str() is not trusted with an error's text."""
-    if type(value) is Item:
-        return str(cast("Item[object]", value).key)
-    return str(value) if type(value) is str or isinstance(value, PurePath) else ""
+    name: object = cast("Item[object]", value).key if type(value) is Item else value
+    return str(name) if type(name) is str or isinstance(name, PurePath) else ""
 
 
 @cache

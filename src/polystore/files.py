@@ -9,9 +9,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast, overload
 
+from attrs import evolve
+
 from polystore.boundary import guarded
 from polystore.configs import DiskConfig, ZarrConfig
-from polystore.core.errors import UnsupportedOperation
+from polystore.core.errors import InvalidKey, NotFound, UnsupportedOperation
 from polystore.core.item import Item, Metadata, Saved
 from polystore.core.key import Key, natural_order, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
@@ -31,15 +33,16 @@ T = TypeVar("T")
 def list_files(
     store: Source[object],
     *,
-    suffixes: tuple[str, ...] = (),
+    suffixes: str | tuple[str, ...] = (),
     folder: str = "",
     dispatcher: Dispatcher | None = None,
 ) -> Outcome[tuple[Key, ...]]:
     """Give every key of a store, of all its folders, in natural order (`f2` before `f10`).
 
-    `suffixes` keeps the keys that end in one of them, compared case-blind; `folder` keeps those
-    below it. Files being written never show. `NotFound` if the root or the folder does not exist,
-    `NotADirectory` if it is a file, `PermissionDenied` if a folder in it cannot be read.
+    `suffixes` (one, or several) keeps the keys that end in one of them, compared case-blind;
+    `folder` keeps those below it. Files being written never show. `NotFound` if the root or the
+    folder does not exist, `NotADirectory` if it is a file, `PermissionDenied` if a folder in it
+    cannot be read.
 
     >>> from polystore import Item, MemoryConfig, save
     >>> memory = MemoryConfig(name="doctest-list")
@@ -48,8 +51,9 @@ def list_files(
     <Success: ('f2.json', 'f10.json')>
     """
     used = dispatcher or default_dispatcher()
+    ends = (suffixes,) if isinstance(suffixes, str) else suffixes
     return guarded(
-        lambda: and_then(used.open(store), lambda it: _listed(it, store, suffixes, folder)), folder
+        lambda: and_then(used.open(store), lambda it: _listed(it, store, ends, folder)), folder
     )
 
 
@@ -65,7 +69,7 @@ def _listed(
         )
     below = Success("") if folder == "" else parse_key(folder, None, backend.reserved)
     if not is_successful(below):
-        return Failure(below.failure())
+        return Failure(evolve(below.failure(), config=store))
     ends = tuple(suffix.lower() for suffix in suffixes)
     found: list[Key] = []
     for page in backend.list(opened.handle, below.unwrap()):
@@ -93,15 +97,14 @@ def read(
     >>> read(path).map(lambda item: item.payload)
     <Success: [0 1 2]>
     """
-    store, key = _address(path)
-    return Load[object](store, format)(key)
+    return and_then(_address(path), lambda found: Load[object](found[0], format)(found[1]))
 
 
 def write(
     path: str | os.PathLike[str],
     payload: Payload,
     *,
-    metadata: Metadata = Metadata(),  # noqa: B008 - frozen
+    metadata: Metadata = Metadata(),
     if_exists: IfExists = "fail",
     options: object = None,
 ) -> Outcome[Saved]:
@@ -114,14 +117,33 @@ def write(
     >>> write(tempfile.mkdtemp() + "/a.npy", "text").failure().message
     '.npy cannot hold a str.'
     """
-    store, key = _address(path)
-    step = Save(cast("Sink[Payload]", store), if_exists, options)  # a Zarr store may refuse it
-    return step(Item(key, payload, metadata))
+
+    def saved(found: tuple[DiskConfig | ZarrConfig, str]) -> Outcome[Saved]:
+        step = Save(cast("Sink[Payload]", found[0]), if_exists, options)  # Zarr may refuse it
+        return step(Item(found[1], payload, metadata))
+
+    return and_then(_address(path), saved)
 
 
-def _address(path: str | os.PathLike[str]) -> tuple[DiskConfig | ZarrConfig, str]:
-    absolute = Path(path).absolute()
+def _address(path: object) -> Outcome[tuple[DiskConfig | ZarrConfig, str]]:
+    """Take a path apart into a store and a key; without a type checker, it may be anything."""
+    text = os.fspath(cast("str", path)) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(text, str) or "\0" in text:
+        return Failure(
+            InvalidKey(
+                str(text),
+                None,
+                "This is no path.",
+                "Give the path of one file, as a text or a Path.",
+            )
+        )
+    try:
+        absolute = Path(text).absolute()
+    except FileNotFoundError:
+        return Failure(
+            NotFound(text, None, "The current folder does not exist.", "Give an absolute path.")
+        )
     for folder in reversed(absolute.parents):
         if folder.suffix.lower() == ".zarr":
-            return ZarrConfig(root=folder), absolute.relative_to(folder).as_posix()
-    return DiskConfig(root=absolute.parent), absolute.name
+            return Success((ZarrConfig(root=folder), absolute.relative_to(folder).as_posix()))
+    return Success((DiskConfig(root=absolute.parent), absolute.name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import socket
+import socketserver
 import stat
 import tempfile
 from multiprocessing.connection import Connection
@@ -194,8 +194,7 @@ def test_a_pipe_a_socket_or_a_device_is_no_file_and_nothing_waits_for_it(
     if kind == "fifo":
         os.mkfifo(path)
     elif kind == "socket":
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(path.name)
+        socketserver.UnixStreamServer(path.name, socketserver.BaseRequestHandler).server_close()
     elif os.geteuid() != 0:
         pytest.skip("only root makes device files")
     else:

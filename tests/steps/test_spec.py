@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import posixpath
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from polystore import (
     PNG,
     TIFF,
     DiskConfig,
+    FileFormat,
+    HostArray,
     InvalidSpec,
     Json,
     MemoryConfig,
@@ -136,6 +139,10 @@ WRONG: list[tuple[Json, str, str]] = [
     ({"pipeline": [{"convert": {"to": "jaxx"}}]}, "$.pipeline[0].convert.to", "'jax'"),
     ({"convert": {"to": "jax", "copy": "no"}}, "$.convert.copy", "'no' is not true or false"),
     ({"save": {"sink": {"disk": {"root": "x"}}, "if_exists": "ask"}}, "$.save.if_exists", "ask"),
+    ({"pipeline": []}, "$.pipeline", "a list of steps"),
+    ({"pipeline": [{"disk": {"root": "x"}}]}, "$.pipeline[0]", "'disk' is none of"),
+    ({"load": {"source": {"load": {}}}}, "$.load.source", "'load' is none of"),
+    ({"disk": {"root": "x", "a @ b": 1}}, "$.disk", "'a at b'"),
     ({"apply": {"function": "os:system"}}, "$.apply.function", "was not given to from_spec"),
     ({"rename": {"to": {"function": "os:system"}}}, "$.rename.to.function", "was not given"),
     ({"save": {"sink": {"disk": {"root": "x"}}, "options": {"tiff": {"level": "9"}}}},
@@ -170,6 +177,33 @@ def test_what_no_other_process_could_find_has_no_spec() -> None:
         error = to_spec(step).failure()
         assert isinstance(error, InvalidSpec)
         assert "no name that another process could know" in error.message
+
+
+class Gain:
+    """A function with a state, which its name does not tell."""
+
+    def applied(self, value: int) -> int:
+        return value
+
+
+@functools.wraps(posixpath.basename)
+def wrapper(path: str) -> str:
+    return path
+
+
+def test_a_name_that_belies_its_bearer_is_no_spec() -> None:
+    other = FileFormat[HostArray]("tiff", (".other",))
+    for step in (apply(Gain().applied), apply(wrapper), load(DiskConfig(root="x"), format=other)):
+        assert isinstance(to_spec(step).failure(), InvalidSpec)
+
+
+def test_a_spec_of_anything_is_a_value_or_an_error() -> None:
+    deep: Pipeline[object, object] = Pipeline(())
+    for _ in range(5000):
+        deep = Pipeline((deep,))
+    unknown = Convert[object](cast("str", 3))
+    for value in (deep, unknown, Convert[object]("jaxx"), None, object()):
+        assert isinstance(to_spec(value).failure(), InvalidSpec)
 
 
 def test_reading_a_spec_imports_nothing_that_it_names() -> None:

@@ -7,7 +7,7 @@ import os
 import stat
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from attrs import evolve
 
@@ -21,8 +21,15 @@ from polystore.backends.beneath import (
 from polystore.backends.listing import pages
 from polystore.backends.oserrors import from_os
 from polystore.backends.whole import LARGE, write_whole
-from polystore.configs import DiskConfig
-from polystore.core.errors import NotAFile, NotFound, StorageError, Unavailable, not_found
+from polystore.configs import DiskConfig, Durability
+from polystore.core.errors import (
+    InvalidSpec,
+    NotAFile,
+    NotFound,
+    StorageError,
+    Unavailable,
+    not_found,
+)
 from polystore.core.key import Key, near_keys
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.records import ByteStore, Encoded, IfExists, Limits, Page, Reach, Readable, Stat
@@ -283,18 +290,44 @@ def _delete(config: DiskConfig, key: Key, /) -> Outcome[None]:
     return Success(None)
 
 
+def _open(config: DiskConfig, /) -> Outcome[DiskConfig]:
+    if config.durability in get_args(Durability):
+        return Success(config)
+    return Failure(
+        InvalidSpec(
+            "",
+            config,
+            f"The durability {config.durability!r} is none of {', '.join(get_args(Durability))}.",
+            "Choose one of them.",
+            "disk.durability",
+        )
+    )
+
+
+def _close(_config: DiskConfig, /) -> None:
+    return None
+
+
+def _limits(config: DiskConfig, /) -> Limits:
+    return Limits(config.max_bytes)
+
+
+def _root(config: DiskConfig, /) -> str:
+    return config.root
+
+
 DISK: ByteStore[DiskConfig, DiskConfig] = ByteStore(
     name="disk",
     config=DiskConfig,
     reach=Reach.MACHINE,
-    open=Success,
-    close=lambda config: None,
+    open=_open,
+    close=_close,
     get=_get,
     put=_put,
     stat=_stat,
     list=_list,
     delete=_delete,
-    limits=lambda config: Limits(config.max_bytes),
-    root=lambda config: config.root,
+    limits=_limits,
+    root=_root,
 )
 """The record of disk stores. Its handle is the config: a folder is opened anew for each call."""

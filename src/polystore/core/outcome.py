@@ -9,7 +9,7 @@ an error in pyright: this project uses none of them.)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeGuard, TypeVar
 
 from attrs import frozen
 from returns.pipeline import is_successful
@@ -27,6 +27,7 @@ __all__ = [
     "catch",
     "fold",
     "guard",
+    "is_outcome",
     "is_successful",
     "unwrap_or_raise",
 ]
@@ -69,6 +70,15 @@ def and_then(outcome: Outcome[T], fn: Callable[[T], Outcome[U]]) -> Outcome[U]:
     <Success: a/b>
     """
     return fn(outcome.unwrap()) if is_successful(outcome) else Failure(outcome.failure())
+
+
+def is_outcome(value: object) -> TypeGuard[Outcome[object]]:
+    """Whether a value is a success or a failure: asked of what a function of others gave.
+
+    >>> is_outcome(Success(1)), is_outcome(1)
+    (True, False)
+    """
+    return hasattr(value, "unwrap") and hasattr(value, "failure")
 
 
 def unwrap_or_raise(outcome: Outcome[T]) -> T:

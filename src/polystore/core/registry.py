@@ -240,8 +240,8 @@ class Registry:
     def _suffixes(self) -> str:
         known = (suffix for entry in self.entries().formats for suffix in entry.key.suffixes)
         return (
-            f"Name the format, as in load(store, format=TIFF), or use one of the suffixes "
-            f"{' '.join(known)}.{self._failed_plugins()}"
+            f"Use one of the suffixes {' '.join(known)}; a load can also name the format, as in "
+            f"load(store, format=TIFF).{self._failed_plugins()}"
         )
 
     def find_framework(self, name: str) -> Outcome[Framework[object]]:

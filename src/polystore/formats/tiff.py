@@ -71,6 +71,9 @@ def _problem(array: HostArray, options: TiffOptions) -> tuple[str, str] | None:
         return f"an axis of {max(array.shape)}", "Save it as .npy or in Zarr."
     if array.dtype.char == "?" and array.size == 1 and array.ndim < 2:
         return "a single bool without two axes", "Make it an image: array.reshape(1, 1)."
+    if options.compression not in ("none", *_COMPRESSIONS):
+        known = ", ".join(("none", *_COMPRESSIONS))
+        return f"the compression {options.compression!r}", f"Choose one of {known}."
     levels = _LEVELS.get(options.compression, range(0))
     if options.level is not None and options.level not in levels:
         words = f"from {levels[0]} to {levels[-1]}" if levels else "None"

@@ -35,9 +35,10 @@ class Apply(Generic[A_contra, B_co]):
 def apply(function: Callable[[A], B]) -> Apply[A, B]:
     """Give the step that calls a function with an item's payload; its result is the new payload.
 
-    Key and metadata stay as they are. If the function raises an `Exception`, the outcome is
-    `FunctionFailed` with the traceback as text. Annotate the function: the type of a bare lambda
-    cannot be inferred. For process pools and specs it must be importable (no lambda).
+    The key stays, and so does the metadata; but if the result has another number of axes, what is
+    known of the axes (their names, scale and unit) goes. If the function raises an `Exception`, the
+    outcome is `FunctionFailed` with the traceback as text. Annotate the function: the type of a
+    bare lambda cannot be inferred. For process pools and specs it must be importable (no lambda).
 
     >>> from polystore import Item
     >>> def double(values: list[int]) -> list[int]:

@@ -52,6 +52,8 @@ def to_spec(value: object, registry: Registry | None = None) -> Outcome[Json]:
     return guard(
         lambda: cast("Json", writer(known).unstructure(value, Tagged)),
         catch(NotInSpecError, _as_error),
+        # A caller without a type checker may have put anything into a step.
+        *(catch(kind, _as_unwritable) for kind in (AttributeError, TypeError, RecursionError)),
     )
 
 
@@ -77,6 +79,10 @@ def from_spec(
         lambda: at("", lambda: converter.structure(spec, Tagged)),
         catch(NotInSpecError, _as_error),
     )
+
+
+def _as_unwritable(error: Exception) -> InvalidSpec:
+    return InvalidSpec("", None, f"This has no spec: {error}.", "Build it of steps.", "$")
 
 
 def _as_error(problem: NotInSpecError) -> InvalidSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -14,7 +15,7 @@ from polystore.core.outcome import is_successful
 from polystore.core.records import FileFormat, Framework, Sink, Source
 from polystore.core.registry import Registry
 from polystore.steps.apply import Apply
-from polystore.steps.compose import Pipeline
+from polystore.steps.compose import Pipeline, Step
 from polystore.steps.convert import Convert
 from polystore.steps.load import Load
 from polystore.steps.rename import Rename
@@ -57,6 +58,7 @@ def writer(registry: Registry) -> Converter:
     for fits, hook in (
         (_is_pipeline, hooks.pipeline),
         (_is_tagged, hooks.tagged),
+        (_is_store, hooks.tagged),
         (_is_format, hooks.format),
         (_is_framework, hooks.framework),
         (_is_function, hooks.function),
@@ -73,7 +75,7 @@ class _Writing:
     converter: Converter
 
     def tagged(self, value: object) -> dict[str, object]:
-        for tag, kind in _kinds(self.registry).items():
+        for tag, kind in (STEPS | _stores(self.registry)).items():
             if type(value) is kind:
                 return {tag: self.converter.unstructure(value)}
         raise NotInSpecError(f"a {type(value).__name__} is no step and no registered config")
@@ -90,19 +92,20 @@ class _Writing:
         raise NotInSpecError(f"{type(value).__name__} is the options of no registered format")
 
     def format(self, value: FileFormat[object] | None) -> str | None:
+        if value is not None and value not in [e.key for e in self.registry.entries().formats]:
+            raise NotInSpecError(f"the format {value!r} is not registered")
         return None if value is None else value.name
 
     def framework(self, value: str | Framework[object]) -> str:
-        if isinstance(value, str):
-            return value
-        if is_successful(self.registry.find_framework(value.name)):
-            return value.name
-        raise NotInSpecError(f"the framework {value.name!r} is not registered")
+        name = value.name if isinstance(value, Framework) else value
+        known = self.registry.find_framework(name)
+        if is_successful(known) and value in (name, known.unwrap()):
+            return name
+        raise NotInSpecError(f"the framework {name!r} is not registered")
 
     def function(self, value: Callable[..., object]) -> str:
-        module = getattr(value, "__module__", None)
-        name = getattr(value, "__qualname__", None)
-        if not module or not name or "<" in name:
+        module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+        if _found_under(module, name) is not value:
             raise NotInSpecError(
                 f"{value!r} has no name that another process could know: use a function of a module"
             )
@@ -112,12 +115,25 @@ class _Writing:
         return {"function": self.function(value)} if callable(value) else value
 
 
+def _found_under(module: object, qualname: object) -> object:
+    """Give what a module that is loaded holds under a name, or `None`: a name can belie its bearer.
+
+    A bound method has its function's name, and a wrapper that of what it wraps.
+    """
+    found: object = sys.modules.get(module) if isinstance(module, str) else None
+    for part in str(qualname).split("."):
+        found = getattr(found, part, None)
+    return found
+
+
 def reader(registry: Registry, functions: Mapping[str, Callable[..., object]]) -> Converter:
     """Give the converter that reads what the registry knows, with these functions by name."""
     converter = Converter(forbid_extra_keys=True)
     hooks = _Reading(registry, functions, converter)
     for fits, hook in (
         (_is_pipeline, hooks.pipeline),
+        (_is_step, hooks.step),
+        (_is_store, hooks.store),
         (_is_tagged, hooks.tagged),
         (_is_format, hooks.format),
         (_is_framework, hooks.framework),
@@ -138,7 +154,13 @@ class _Reading:
     converter: Converter
 
     def tagged(self, value: object, _kind: object) -> object:
-        return self._one_of(value, _kinds(self.registry))
+        return self._one_of(value, STEPS | _stores(self.registry))
+
+    def step(self, value: object, _kind: object) -> object:
+        return self._one_of(value, STEPS)
+
+    def store(self, value: object, _kind: object) -> object:
+        return self._one_of(value, _stores(self.registry))
 
     def options(self, value: object, _kind: object) -> object:
         return None if value is None else self._one_of(value, _option_kinds(self.registry))
@@ -148,9 +170,9 @@ class _Reading:
         return at(tag, lambda: self.converter.structure(body, _with_arguments(kinds[tag])))
 
     def pipeline(self, value: object, _kind: object) -> Pipeline[object, object]:
-        if not isinstance(value, list):
+        if not isinstance(value, list) or not value:
             raise TypeError("a pipeline is a list of steps")
-        steps = self.converter.structure(cast("list[object]", value), list[Tagged])
+        steps = self.converter.structure(cast("list[object]", value), list[Step[object, object]])
         return Pipeline(tuple(cast("list[Callable[..., object]]", steps)))
 
     def format(self, value: object, _kind: object) -> FileFormat[object] | None:
@@ -169,6 +191,8 @@ class _Reading:
         if not isinstance(name, str) or name not in self.functions:
             given = ", ".join(self.functions) or "none"
             raise ValueError(f"the function {name!r} was not given to from_spec (given: {given})")
+        if not callable(self.functions[name]):
+            raise TypeError(f"what from_spec was given for {name!r} is no function")
         return self.functions[name]
 
     def text_or_function(self, value: object, kind: object) -> object:
@@ -195,12 +219,14 @@ def _in_words(error: BaseException, _expected: object) -> str:
     if isinstance(error, KeyError):
         return "it is missing"
     if isinstance(error, ForbiddenExtraKeysError):
-        return f"there is no field {', '.join(map(repr, sorted(error.extra_fields)))}"
-    return str(error)
+        words = f"there is no field {', '.join(map(repr, sorted(error.extra_fields)))}"
+    else:
+        words = str(error)
+    return words.replace(" @ ", " at ")  # " @ " parts the reason from the place
 
 
-def _kinds(registry: Registry) -> dict[str, type[object]]:
-    return STEPS | {entry.name: entry.key for entry in registry.entries().stores}
+def _stores(registry: Registry) -> dict[str, type[object]]:
+    return {entry.name: entry.key for entry in registry.entries().stores}
 
 
 def _option_kinds(registry: Registry) -> dict[str, type[object]]:
@@ -253,7 +279,15 @@ def _members(kind: object) -> tuple[object, ...]:
 
 
 def _is_tagged(kind: object) -> bool:
-    return not {Source, Sink, Tagged}.isdisjoint(_members(kind))
+    return Tagged in _members(kind)
+
+
+def _is_store(kind: object) -> bool:
+    return not {Source, Sink}.isdisjoint(_members(kind))
+
+
+def _is_step(kind: object) -> bool:
+    return Step in _members(kind)
 
 
 def _is_pipeline(kind: object) -> bool:
