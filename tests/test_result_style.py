@@ -25,15 +25,16 @@ ALLOWED_OF_RETURNS = {
 }
 """All that is imported from the library."""
 
-WITH_A_BIND_OF_THEIR_OWN = re.compile(r"socket$|signature", re.IGNORECASE)
-"""Receivers of `.bind` that are no results: `socket.bind(address)`, `signature(f).bind(1)`."""
+WITH_A_BIND_OF_THEIR_OWN = re.compile(r"(socket|signature)$", re.IGNORECASE)
+"""What makes a thing whose `.bind` is no result's: `socket.socket()`, `inspect.signature(f)`."""
 
 
 def refused(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Give the line of each use that loses the type of a result, and what it is."""
     names = CONTAINERS | _aliases(tree)
+    others = _with_a_bind_of_their_own(tree)
     for node in ast.walk(tree):
-        what = _refused_import(node) or _refused_use(node, names)
+        what = _refused_import(node) or _refused_use(node, names) or _refused_method(node, others)
         if what is not None:
             yield getattr(node, "lineno", 0), what
 
@@ -70,11 +71,37 @@ def _refused_use(node: ast.AST, names: set[str]) -> str | None:
             return f"{test}(..., {ast.unparse(kinds)})"
         case ast.Compare() if any(_names(side, names) for side in [node.left, *node.comparators]):
             return ast.unparse(node)
-        case ast.Attribute(value=value, attr="bind" | "lash" as attribute):
-            other = WITH_A_BIND_OF_THEIR_OWN.search(ast.unparse(value))
-            return None if other else f".{attribute}"
         case _:
             return None
+
+
+def _refused_method(node: ast.AST, others: set[str]) -> str | None:
+    match node:
+        case ast.Attribute(value=value, attr="bind" | "lash" as method):
+            return None if _makes_another(value) or ast.unparse(value) in others else f".{method}"
+        case _:
+            return None
+
+
+def _makes_another(expression: ast.expr | None) -> bool:
+    call = isinstance(expression, ast.Call) and ast.unparse(expression.func)
+    return bool(call and WITH_A_BIND_OF_THEIR_OWN.search(call))
+
+
+def _with_a_bind_of_their_own(tree: ast.AST) -> set[str]:
+    """Give the names that are bound to sockets and signatures."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.withitem(context_expr=made, optional_vars=ast.expr() as name):
+                targets = [name]
+            case ast.Assign(targets=targets, value=made):
+                pass
+            case _:
+                continue
+        if _makes_another(made):
+            found.update(map(ast.unparse, targets))
+    return found
 
 
 def _names(expression: ast.expr, names: set[str]) -> bool:
@@ -142,6 +169,7 @@ def test_no_use_that_loses_the_type_of_a_result() -> None:
         "outcome.bind(save)",
         "load(disk)('a').lash(again)",
         "step = outcome.bind",
+        "socket = load(disk)('a')\nsocket.bind(save)",
         "from returns.pipeline import flow",
         "from returns.pipeline import is_successful, pipe",
         "from returns.iterables import Fold",
@@ -166,7 +194,8 @@ def test_every_such_use_is_seen(source: str) -> None:
         "from returns.pipeline import is_successful",
         "isinstance(error, NotFound)",
         "match error:\n    case NotFound(): ...",
-        "socket.bind('tcp://*:5555')",
+        "with socket.socket() as listening:\n    listening.bind('here')",
+        "server = context.socket(REP)\nserver.bind('tcp://*:5555')",
         "signature(function).bind(1)",
     ],
 )
