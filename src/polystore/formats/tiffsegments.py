@@ -104,7 +104,7 @@ def fill(source: Readable, pages: Sequence[Page], key: TiffPage, array: HostArra
     if key.compression != _NONE or key.predictor != 1 or key.fillorder != 1:
         # Imported here: without it, tifffile would call the file unreadable.
         from imagecodecs import delta_decode as unpredict
-    key.init_decode()
+    _ = key.decode  # made on first use, and then not by several threads at once
     segments = 1 if key.is_final else math.prod(key.chunked)
     job = _Job(
         source,
