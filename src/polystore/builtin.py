@@ -5,6 +5,7 @@ Adding a store, format or framework is one file and one entry here.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from polystore.configs import NPY, PNG, TIFF, DiskConfig, MemoryConfig, ZarrConfig
@@ -29,54 +30,63 @@ EXTRAS: dict[str, str] = {
 """Which extra of polystore brings a package."""
 
 
+@cache
 def _disk() -> Outcome[ByteStore[object, object]]:
     from polystore.backends.disk import DISK
 
     return Success(DISK)
 
 
+@cache
 def _memory() -> Outcome[Backend[object, object]]:
     from polystore.backends.memory import MEMORY
 
     return Success(MEMORY)
 
 
+@cache
 def _zarr() -> Outcome[Backend[object, object]]:
     from polystore.backends.zarr import ZARR
 
     return Success(ZARR)
 
 
+@cache
 def _npy() -> Outcome[Codec[HostArray]]:
     from polystore.formats.npy import NPY_CODEC
 
     return Success(NPY_CODEC)
 
 
+@cache
 def _tiff() -> Outcome[Codec[HostArray]]:
     from polystore.formats.tiff import TIFF_CODEC
 
     return Success(TIFF_CODEC)
 
 
+@cache
 def _png() -> Outcome[Codec[HostArray]]:
     from polystore.formats.png import PNG_CODEC
 
     return Success(PNG_CODEC)
 
 
+@cache
 def _numpy() -> Outcome[Framework[object]]:
     from polystore.frameworks.numpy import NUMPY
 
     return Success(NUMPY)
 
 
+@cache
 def _torch() -> Outcome[Framework[object]]:
     from polystore.frameworks.torch import TORCH
 
     return Success(TORCH)
 
 
+@cache
 def _jax() -> Outcome[Framework[object]]:
     from polystore.frameworks.jax import JAX
 

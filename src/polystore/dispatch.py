@@ -55,6 +55,9 @@ __all__ = ["Dispatcher", "default_dispatcher", "handles"]
 A = TypeVar("A")
 B = TypeVar("B")
 
+_IF_EXISTS: tuple[str, ...] = get_args(IfExists)
+_CASTINGS: tuple[str, ...] = get_args(Casting)
+
 
 @frozen
 class Dispatcher:
@@ -106,6 +109,8 @@ class Dispatcher:
 
         def to_host(item: Item[Payload]) -> Outcome[Item[Payload]]:
             payload = payload_on_host(item.payload, registry.find_owner)
+            if is_successful(payload) and payload.unwrap() is item.payload:
+                return Success(item)
             return payload.map(lambda it: Item(item.key, it, item.metadata, item.history))
 
         return Context(
@@ -200,8 +205,8 @@ class Dispatcher:
     def _save(self, step: Save[object], value: object) -> Outcome[object]:
         if not isinstance(value, Item):
             return Failure(_not_fitting(step, value))
-        if step.if_exists not in get_args(IfExists):
-            return Failure(_no_choice("save.if_exists", step.if_exists, IfExists))
+        if step.if_exists not in _IF_EXISTS:
+            return Failure(_no_choice("save.if_exists", step.if_exists, _IF_EXISTS))
         item = cast("Item[Payload]", value)
         opened = self.open(step.sink)
         if not is_successful(opened):
@@ -221,8 +226,8 @@ class Dispatcher:
         return saved.alt(lambda error: _located(error, key.unwrap(), step.sink))
 
     def _convert(self, step: Convert[object], item: Item[object]) -> Outcome[Item[object]]:
-        if step.casting not in get_args(Casting):
-            return Failure(_no_choice("convert.casting", step.casting, Casting))
+        if step.casting not in _CASTINGS:
+            return Failure(_no_choice("convert.casting", step.casting, _CASTINGS))
         find = self.registry.find_framework
         target = Success(step.to) if isinstance(step.to, Framework) else find(step.to)
         how = Transfer(step.device, step.copy, step.casting)
@@ -283,8 +288,8 @@ def _located(error: StorageError, key: str, config: object) -> StorageError:
     return evolve(error, key=error.key or key, config=error.config or config)
 
 
-def _no_choice(where: str, given: object, choices: object) -> InvalidSpec:
-    words = ", ".join(map(repr, get_args(choices)))
+def _no_choice(where: str, given: object, choices: tuple[str, ...]) -> InvalidSpec:
+    words = ", ".join(map(repr, choices))
     message = f"{where} is {given!r}, and must be one of {words}."
     return InvalidSpec("", None, message, "A type checker shows where it is set.", where)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextvars import ContextVar
@@ -25,6 +27,7 @@ __all__ = ["Pending", "Task", "executors_around", "outcome_of", "submitted", "ta
 
 A = TypeVar("A")
 B = TypeVar("B")
+T = TypeVar("T")
 
 executors_around: ContextVar[frozenset[int]] = ContextVar("executors", default=frozenset())
 """The executors in whose workers this code runs, by `id`: more than one in nested batches."""
@@ -84,6 +87,7 @@ def _run_away_from_home(
     dispatcher: Dispatcher, pipeline: Pipeline[A, B], key: A, home: tuple[bytes, int]
 ) -> Outcome[B]:
     if home != _this_process():
+        _leave_ctrl_c_to_the_parent()
         for config in _configs(pipeline):
             backend = dispatcher.backend(config)
             if is_successful(backend) and backend.unwrap().reach is Reach.PROCESS:
@@ -94,6 +98,16 @@ def _run_away_from_home(
         # The default dispatcher lives as long as the worker; another one came with this task.
         if dispatcher is not default_dispatcher():
             dispatcher.pool.close()
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    """Ignore the interrupt that a terminal sends to every process: the batch's own stops it.
+
+    In a worker of the standard library it can come while a queue's lock is taken, and leave it
+    so: then the pool, and who waits for it, wait for ever.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _this_process() -> tuple[bytes, int]:
@@ -120,11 +134,30 @@ Pending: TypeAlias = "Future[Outcome[B]] | Future[bytes] | Outcome[B]"
 def submitted(executor: Executor, task: Task[A, B], key: A) -> Pending[B]:
     """Hand a key to an executor; give its future, or why the executor does not take it."""
     try:
-        return executor.submit(task, key)
+        return _uninterrupted(lambda: executor.submit(task, key))
     except Exception as exception:  # noqa: BLE001 - broken or closed: the key's outcome says so
         if _is_about_pickling(exception):
             return Failure(_not_sent(exception, key))
         return Failure(_gone(key, f"The executor takes no work: {exception}."))
+
+
+def _uninterrupted(action: Callable[[], T]) -> T:
+    """Run an action, and let a Ctrl-C that comes meanwhile wait for its end.
+
+    The executors of the standard library that are interrupted while they take a task can miscount
+    what they have, and never end.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is None:  # `None`: not Python's to restore
+        return action()
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        return action()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def outcome_of(pending: Pending[B], key: object) -> Outcome[B]:

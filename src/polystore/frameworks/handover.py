@@ -14,6 +14,7 @@ framework, its `from_host`; the direct way is a short cut that never has to be t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, cast
 
@@ -93,7 +94,7 @@ def payload_on_host(payload: object, find_owner: FindOwner) -> Outcome[Payload]:
     >>> payload_on_host({"wells": 96}, default_registry().find_owner)
     <Success: {'wells': 96}>
     """
-    if not isinstance(payload, Mapping):
+    if _is_plain_host_array(payload) or not isinstance(payload, Mapping):
         return cast("Outcome[Payload]", _value_on_host(payload, find_owner))
     values = cast("Mapping[str, object]", payload)
     arrays: dict[str, object] = {}
@@ -107,7 +108,7 @@ def payload_on_host(payload: object, find_owner: FindOwner) -> Outcome[Payload]:
 
 
 def _value_on_host(value: object, find_owner: FindOwner) -> Outcome[object]:
-    if type(value) in _NEVER_ARRAYS:
+    if type(value) in _NEVER_ARRAYS or _is_plain_host_array(value):
         return Success(value)
     if isinstance(value, LazyArray):
         return and_then(read_whole(value), lambda array: _value_on_host(array, find_owner))
@@ -115,6 +116,12 @@ def _value_on_host(value: object, find_owner: FindOwner) -> Outcome[object]:
     if is_successful(owner):
         return owner.unwrap().to_host(value, Transfer())
     return Failure(owner.failure()) if _looks_like_array(value) else Success(value)
+
+
+def _is_plain_host_array(value: object) -> bool:
+    """Whether it is of NumPy's own class: what a subclass hides (a mask) is for its framework."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.ndarray
 
 
 def _looks_like_array(value: object) -> bool:
