@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PLUGIN = '''
+PLUGIN = """
 from polystore import Codec, Corrupt, Encoded, Failure, FileFormat, Success
 
 def encode(item, options, /):
@@ -17,7 +17,7 @@ def decode(source, limits, /):
 
 SHOUT = Codec(FileFormat("shout", (".shout",)), encode, decode, open=None)
 NO_RECORD = 42
-'''
+"""
 
 ENTRY_POINTS = """
 [polystore.formats]

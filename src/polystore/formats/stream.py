@@ -100,7 +100,7 @@ class Recorder:
         self._starts: list[int] = []
         self._parts: list[bytearray | bytes | None] = []  # `None` is a gap
         self._position = 0
-        self.size = 0
+        self.size: int = 0
 
     def tell(self) -> int:
         """Give the position, in bytes from the beginning."""
