@@ -87,6 +87,7 @@ def map_keys(  # noqa: PLR0913 - the arguments of Pipeline.map, and what it is r
     Twice as many keys are in flight as there are workers: `max_workers`, or those of the executor,
     or one per core. `ValueError` if `max_workers` is less than one. In a batch that runs within an
     item of another one, all runs in the thread of that item, unless it has an executor of its own.
+    The workers of a process pool ignore Ctrl-C from their first task on: it stops the batch here.
 
     >>> from polystore import MemoryConfig, compose, default_dispatcher, load
     >>> pipeline = compose(load(MemoryConfig(name="doctest-map")))
