@@ -135,6 +135,9 @@ compose(load(disk), rename(suffix=""), save(zarr))  # refused
 compose(load(memory), save(zarr))  # refused
 compose(load(zarr), apply(count), save(zarr))  # refused
 save(zarr)(wells)  # refused
+save(zarr)(Item("a", {"wells": 96}))  # refused
+save(zarr)(Item("a", "text"))  # refused
+save(disk)(Item("a", object()))  # refused
 compose(save(zarr))(wells)  # refused
 write("a.npy", object())  # refused
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "Item", "Metadata", "Saved"]
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Kind_co = typing_extensions.TypeVar("Kind_co", covariant=True, default=T_co)
 
@@ -56,7 +57,10 @@ class Event:
     version: str
 
 
-@frozen
+_NOTHING_KNOWN = Metadata()
+
+
+@frozen(init=False)
 class Item(Generic[T_co, Kind_co]):
     """A payload under its key.
 
@@ -72,9 +76,28 @@ class Item(Generic[T_co, Kind_co]):
     """
 
     key: str
-    payload: T_co
-    metadata: Metadata = Metadata()
+    payload: T_co  # type: ignore[misc]  # covariance does not matter where an item is made
+    metadata: Metadata = _NOTHING_KNOWN
     history: tuple[Event, ...] = ()
+
+    # Written out for its types: the checkers would else choose the second parameter to please the
+    # sink that an item is given to.
+    def __init__(
+        self: Item[T, T],
+        key: str,
+        payload: T,
+        metadata: Metadata = _NOTHING_KNOWN,
+        history: tuple[Event, ...] = (),
+    ) -> None:
+        """Make an item; its second type parameter equals its first."""
+        self.__attrs_init__(key, payload, metadata, history)
+
+    if TYPE_CHECKING:  # pyright does not know what attrs makes
+
+        def __attrs_init__(
+            self, key: str, payload: object, metadata: Metadata, history: tuple[Event, ...], /
+        ) -> None:
+            """Set the fields."""
 
 
 @frozen
