@@ -81,7 +81,9 @@ def test_numpy_reads_what_it_is_given(tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_dtype_comes_back_the_same_or_is_refused(dtype: np.dtype[Any]) -> None:
-    encoded = NPY_CODEC.encode(Item("x", np.zeros(2, dtype)), None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy drops metadata with a warning, and goes on
+        encoded = NPY_CODEC.encode(Item("x", np.zeros(2, dtype)), None)
     if is_successful(encoded):
         got = NPY_CODEC.decode(source_of(joined(encoded.unwrap())), Limits()).unwrap().payload
         assert got.dtype == dtype
@@ -137,7 +139,7 @@ def test_a_pickle_in_it_is_never_loaded() -> None:
             with_header("{'descr': '|a3', 'fortran_order': False, 'shape': (1,)}", bytes(3)),
             "header",
         ),
-        (with_header(r"{'descr': '\d', 'fortran_order': False, 'shape': (1,)}"), "escape"),
+        (with_header(r"{'descr': '\d', 'fortran_order': False, 'shape': (1,)}"), "unknown escape"),
         (with_header("(" * HEADER_MAX), "header"),
         (with_header("-" * (HEADER_MAX - 1) + "1"), "header"),
         (with_header("[" * 150 + "]" * 150), "header"),

@@ -56,7 +56,8 @@ def pages(*arrays: HostArray) -> bytes:
     """Give a TIFF of pages that nothing describes."""
 
     def write(stream: io.BytesIO) -> None:
-        with tifffile.TiffWriter(stream, shaped=False) as writer:
+        order = ">" if arrays[0].dtype.byteorder == ">" else "<"
+        with tifffile.TiffWriter(stream, shaped=False, byteorder=order) as writer:
             for array in arrays:
                 writer.write(array, contiguous=False, metadata=None, photometric="minisblack")
 
@@ -80,6 +81,7 @@ READABLE: dict[str, bytes] = {
     "bigtiff": imwrite(DEEP, bigtiff=True),
     "stack": imwrite(STACK, photometric="minisblack"),
     "separate pages": pages(*STACK),
+    "big-endian, separate pages": pages(*STACK.astype(">u2")),
     "deflate": imwrite(STACK, compression="zlib", photometric="minisblack"),
     "lzw": imwrite(DEEP, compression="lzw", rowsperstrip=7),
     "packbits": imwrite(DEEP, compression="packbits", rowsperstrip=7),
