@@ -56,7 +56,7 @@ def pages(*arrays: HostArray) -> bytes:
     """Give a TIFF of pages that nothing describes."""
 
     def write(stream: io.BytesIO) -> None:
-        order = ">" if arrays[0].dtype.byteorder == ">" else "<"
+        order: Literal["<", ">"] = ">" if arrays[0].dtype.byteorder == ">" else "<"
         with tifffile.TiffWriter(stream, shaped=False, byteorder=order) as writer:
             for array in arrays:
                 writer.write(array, contiguous=False, metadata=None, photometric="minisblack")
