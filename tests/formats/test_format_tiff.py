@@ -104,6 +104,7 @@ READABLE: dict[str, bytes] = {
     ),
     "bool": imwrite(GRAY > 100),
     "bool, deflate": imwrite(GRAY > 100, compression="zlib"),
+    "reversed bits": imwrite(DEEP, extratags=[("FillOrder", 3, 1, 2, True)]),
     "12 bits": imwrite(DEEP, bitspersample=12),
     "palette": imwrite(GRAY, photometric="palette", colormap=np.zeros((3, 256), np.uint16)),
     "imagej": imwrite(STACK, imagej=True, metadata={"axes": "ZYX"}),
@@ -206,7 +207,13 @@ def test_axes_are_kept(
         assert tif.pages.first.samplesperpixel == samples
 
 
-@pytest.mark.parametrize("axes", [("time", "y", "x"), ("Y", "x", "c"), ("y", "x"), ("y", "y", "x")])
+@pytest.mark.parametrize(
+    "axes",
+    [
+        *(("time", "y", "x"), ("Y", "x", "c"), ("y", "x"), ("y", "y", "x")),
+        *(("q", "y", "x"), ("i", "y", "x"), ("s", "y", "x")),  # these mean something else in a TIFF
+    ],
+)
 def test_axes_that_tifffile_cannot_say_are_dropped_aloud(axes: tuple[str, ...]) -> None:
     result = TIFF_CODEC.encode(Item("x", STACK, Metadata(axes=axes)), None).unwrap()
     assert result.dropped == ("axes",)

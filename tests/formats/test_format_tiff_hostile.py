@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -213,6 +214,25 @@ def test_a_strip_that_is_nowhere_is_not_filled_with_zeros(name: str) -> None:
     with quiet():
         tifffile.imread(io.BytesIO(content))  # fills it
     assert "a strip or tile is missing" in refusal(content)
+
+
+@pytest.mark.parametrize(
+    ("compression", "compress"),
+    [
+        (5, imagecodecs.lzw_encode),
+        (8, zlib.compress),
+        (32773, imagecodecs.packbits_encode),
+        (50000, imagecodecs.zstd_encode),
+    ],
+)
+def test_a_strip_of_too_few_rows_is_no_strip(
+    compression: int, compress: Callable[[bytes], bytes]
+) -> None:
+    strip = bytes(compress(bytes(range(50))))
+    for length, whole in ((5, True), (10, False)):
+        content = tiff(directory(page(10, length, compression, len(strip))), strip=strip)
+        assert is_successful(TIFF_CODEC.decode(source_of(content), GENEROUS)) is whole
+    assert "strip" in refusal(content)
 
 
 def test_pages_that_differ_are_no_stack_of_imagejs() -> None:

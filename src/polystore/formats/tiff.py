@@ -84,9 +84,9 @@ def _problem(array: HostArray, options: TiffOptions) -> tuple[str, str] | None:
 
 def _letters(axes: tuple[str, ...], ndim: int) -> str | None:
     """Give the axes as the letters that tifffile keeps, or `None` if it cannot keep them."""
-    letters = "".join(axes).upper()
+    letters = "".join(axes).upper()  # of which it reads S as samples, and Q and I as not known
     single = all(len(name) == 1 and name.isascii() and name.islower() for name in axes)
-    known = single and len(set(letters)) == len(letters) == ndim and not {"Q", "I"} & set(letters)
+    known = single and len(set(letters)) == len(letters) == ndim and not set("QIS") & set(letters)
     return letters if known and letters else None
 
 

@@ -178,7 +178,7 @@ def _is_whole_strip(key: TiffPage) -> bool:
         and key.bitspersample == key.dtype.itemsize * 8
         and key.sampleformat != 5  # complex integers
         and key.fillorder == 1
-        and (key.predictor == 1 or (key.predictor == 2 and key.dtype.kind in "iu"))
+        and key.predictor in (1, 2)
         and not key.is_subsampled
     )
 
