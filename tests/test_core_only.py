@@ -69,9 +69,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     ("action", "package", "extra"),
     [
         ("load a.tif", "tifffile", "tiff"),
-        ("load a.png", "imagecodecs", "png"),
+        ("load a.png", "imagecodecs", "images"),
         ("save b.tif", "tifffile", "tiff"),
-        ("save b.png", "imagecodecs", "png"),
+        ("save b.png", "imagecodecs", "images"),
         ("convert to jax", "jax", "jax"),
         ("convert to torch", "torch", "torch"),
         ("save to Zarr", "zarr", "zarr"),

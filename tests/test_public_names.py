@@ -16,17 +16,20 @@ import polystore
 SOURCE = Path(polystore.__file__).parent
 
 PUBLIC_NAMES = """
-AlreadyExists Apply Array ArraySpec Backend BackendNotRegistered Buffer ByteStore Casting Catch
-Codec Context Convert Corrupt Decoded DiskConfig Dispatcher DuplicateRecord Encoded Event Failure
-FileFormat Framework FunctionFailed HostArray IfExists InvalidKey InvalidSpec Item Json Key KeyLike
-LazyArray Limits Load LockTimeout Lossy MemoryConfig Metadata MissingDependency NPY NoSpace
-NotADirectory NotAFile NotFound Opened Outcome PNG Page Payload PermissionDenied Pipeline
-PluginFailed PngOptions Reach ReadOnly Readable Record Region Registry Rename Report Roi Rois Save
-SaveOptions Saved Sink Source Stat Step StorageError StorageFailure Success TIFF Table TiffOptions
-TooLarge Transfer Unavailable Unexpected UnknownFormat UnknownFramework UnsupportedOperation
-UnsupportedPayload ZarrConfig __version__ aligned_empty and_then apply catch collect compose convert
-default_dispatcher default_registry fold from_spec guard handles is_host_array is_successful
-list_files load map_keys parse_key read rename save to_spec unwrap_or_raise write
+AlreadyExists Apply Array ArraySpec BMP Backend BackendNotRegistered Buffer ByteStore CSV
+CUPY_ARRAY Casting Catch Codec Context Convert Corrupt Decoded DiskConfig Dispatcher
+DuplicateRecord Ellipse Encoded Event Failure FileFormat Framework FunctionFailed HostArray
+IfExists InvalidKey InvalidSpec Item JAX_ARRAY JPEG JSON JpegOptions Json Key KeyLike LazyArray
+Limits Line Load LockTimeout Lossy Mask MemoryConfig Metadata MissingDependency NPY NPZ NoSpace
+NotADirectory NotAFile NotFound NpzOptions OME_TIFF Opened Outcome PNG PT Page Payload
+PermissionDenied Pipeline PluginFailed PngOptions Points Polygon Polyline Position ROI Reach
+ReadOnly Readable Record Rectangle Region Registry Rename Report Roi Rois SAFETENSORS Save
+SaveOptions Saved Shape Sink Source Stat Step StorageError StorageFailure Success TEXT TF TIFF
+Table TiffOptions TooLarge Transfer Unavailable Unexpected UnknownFormat UnknownFramework
+UnsupportedOperation UnsupportedPayload ZarrConfig __version__ aligned_empty and_then apply catch
+collect compose convert default_dispatcher default_registry fold from_spec guard handles
+is_host_array is_successful list_files load map_keys parse_key read rename save to_spec
+unwrap_or_raise write
 """.split()
 
 OF_OTHERS = {"Buffer", "Failure", "Success", "is_successful"}

@@ -5,21 +5,36 @@ Adding a store, format or framework is one file and one entry here.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import cache, partial
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-from polystore.configs import NPY, PNG, TIFF, DiskConfig, MemoryConfig, ZarrConfig
+from polystore.configs import (
+    NPY,
+    PNG,
+    TIFF,
+    DiskConfig,
+    MemoryConfig,
+    ZarrConfig,
+)
 from polystore.core.outcome import Outcome, Success
-from polystore.core.registry import Entries, Entry
+from polystore.core.registry import (
+    Entries,
+    Entry,
+    FormatEntry,
+    FrameworkEntry,
+    StoreEntry,
+    StoreRecord,
+)
 
 if TYPE_CHECKING:
-    from polystore.core.payload import HostArray
-    from polystore.core.records import Backend, ByteStore, Codec, Framework
+    from polystore.core.records import Codec, FileFormat, Framework
 
 __all__ = ["BUILTIN", "EXTRAS"]
 
 EXTRAS: dict[str, str] = {
-    "imagecodecs": "png",
+    "imagecodecs": "images",
     "jax": "jax",
     "ml_dtypes": "torch",
     "rich": "cli",
@@ -31,79 +46,38 @@ EXTRAS: dict[str, str] = {
 
 
 @cache
-def _disk() -> Outcome[ByteStore[object, object]]:
-    from polystore.backends.disk import DISK
-
-    return Success(DISK)
-
-
-@cache
-def _memory() -> Outcome[Backend[object, object]]:
-    from polystore.backends.memory import MEMORY
-
-    return Success(MEMORY)
+def _record(module: str, name: str) -> Outcome[object]:
+    """Import a module of polystore, and give what it has under the name."""
+    return Success(cast("object", getattr(import_module(f"polystore.{module}"), name)))
 
 
-@cache
-def _zarr() -> Outcome[Backend[object, object]]:
-    from polystore.backends.zarr import ZARR
-
-    return Success(ZARR)
+def _store(config: type[object], module: str, name: str) -> StoreEntry:
+    found = partial(_record, f"backends.{module}", name)
+    return Entry(module, config, cast("Callable[[], Outcome[StoreRecord]]", found))
 
 
-@cache
-def _npy() -> Outcome[Codec[HostArray]]:
-    from polystore.formats.npy import NPY_CODEC
-
-    return Success(NPY_CODEC)
+def _format(format: FileFormat[object], module: str, name: str) -> FormatEntry:
+    found = partial(_record, module, name)
+    return Entry(format.name, format, cast("Callable[[], Outcome[Codec[object]]]", found))
 
 
-@cache
-def _tiff() -> Outcome[Codec[HostArray]]:
-    from polystore.formats.tiff import TIFF_CODEC
-
-    return Success(TIFF_CODEC)
+def _framework(word: str) -> FrameworkEntry:
+    found = partial(_record, f"frameworks.{word}", word.upper())
+    return Entry(word, word, cast("Callable[[], Outcome[Framework[object]]]", found))
 
 
-@cache
-def _png() -> Outcome[Codec[HostArray]]:
-    from polystore.formats.png import PNG_CODEC
-
-    return Success(PNG_CODEC)
-
-
-@cache
-def _numpy() -> Outcome[Framework[object]]:
-    from polystore.frameworks.numpy import NUMPY
-
-    return Success(NUMPY)
-
-
-@cache
-def _torch() -> Outcome[Framework[object]]:
-    from polystore.frameworks.torch import TORCH
-
-    return Success(TORCH)
-
-
-@cache
-def _jax() -> Outcome[Framework[object]]:
-    from polystore.frameworks.jax import JAX
-
-    return Success(JAX)
-
-
+# What stands in a module is not asked before it is used; tests/test_builtin.py asks each.
 BUILTIN = Entries(
     stores=(
-        Entry("disk", DiskConfig, _disk),
-        Entry("memory", MemoryConfig, _memory),
-        Entry("zarr", ZarrConfig, _zarr),
+        _store(DiskConfig, "disk", "DISK"),
+        _store(MemoryConfig, "memory", "MEMORY"),
+        _store(ZarrConfig, "zarr", "ZARR"),
     ),
-    formats=(Entry("npy", NPY, _npy), Entry("tiff", TIFF, _tiff), Entry("png", PNG, _png)),
-    frameworks=(
-        Entry("numpy", "numpy", _numpy),
-        Entry("torch", "torch", _torch),
-        Entry("jax", "jax", _jax),
+    formats=(
+        _format(NPY, "formats.npy", "NPY_CODEC"),
+        _format(TIFF, "formats.tiff", "TIFF_CODEC"),
+        _format(PNG, "formats.png", "PNG_CODEC"),
     ),
+    frameworks=tuple(map(_framework, ("numpy", "torch", "jax"))),
 )
 """Every built-in record, by kind."""

@@ -8,19 +8,40 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from polystore.core.payload import Array, HostArray, LazyArray, Payload
+from polystore.core.payload import Array, HostArray, Json, LazyArray, Payload
 from polystore.core.records import FileFormat, Limits, Sink, Source
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from polystore.core.rois import Rois
+    from polystore.core.table import Table
+
 __all__ = [
+    "BMP",
+    "CSV",
+    "CUPY_ARRAY",
+    "JAX_ARRAY",
+    "JPEG",
+    "JSON",
     "NPY",
+    "NPZ",
+    "OME_TIFF",
     "PNG",
+    "PT",
+    "ROI",
+    "SAFETENSORS",
+    "TEXT",
+    "TF",
     "TIFF",
     "DiskConfig",
+    "JpegOptions",
     "MemoryConfig",
+    "NpzOptions",
     "PngOptions",
     "TiffOptions",
     "ZarrConfig",
@@ -85,11 +106,50 @@ class MemoryConfig(Source[Payload], Sink[Payload]):
 NPY: FileFormat[HostArray] = FileFormat("npy", (".npy",))
 """NumPy's own format: one array of any dtype without Python objects."""
 
+JAX_ARRAY: FileFormat[Array] = FileFormat("jax", (".jax",))
+"""The content of a `.npy`, bfloat16 and float8 too; a load gives a `jax.Array`."""
+
+CUPY_ARRAY: FileFormat[Array] = FileFormat("cupy", (".cupy",))
+"""The content of a `.npy`, bfloat16 and float8 too; a load gives a `cupy.ndarray`."""
+
+NPZ: FileFormat[Mapping[str, HostArray]] = FileFormat("npz", (".npz",))
+"""NumPy's archive: arrays by their names."""
+
 TIFF: FileFormat[HostArray] = FileFormat("tiff", (".tif", ".tiff"))
-"""TIFF: one array, of a type that TIFF can hold."""
+"""TIFF, ImageJ's too: one array, of a type that TIFF can hold, and its metadata."""
+
+OME_TIFF: FileFormat[HostArray] = FileFormat("ome-tiff", (".ome.tif", ".ome.tiff"))
+"""TIFF with OME-XML: one array, and its metadata."""
 
 PNG: FileFormat[HostArray] = FileFormat("png", (".png",))
 """PNG: an 8- or 16-bit image."""
+
+JPEG: FileFormat[HostArray] = FileFormat("jpeg", (".jpg", ".jpeg"))
+"""JPEG: an 8-bit image, whose values change when it is saved."""
+
+BMP: FileFormat[HostArray] = FileFormat("bmp", (".bmp",))
+"""BMP: an 8-bit image."""
+
+PT: FileFormat[Array | Mapping[str, Array]] = FileFormat("pt", (".pt", ".pth"))
+"""PyTorch's format: a tensor, or tensors by their names."""
+
+SAFETENSORS: FileFormat[Mapping[str, HostArray]] = FileFormat("safetensors", (".safetensors",))
+"""safetensors: arrays by their names, bfloat16 and float8 too."""
+
+TF: FileFormat[Array] = FileFormat("tf", (".tf",))
+"""TensorFlow's serialised tensor; a load gives a `tf.Tensor`."""
+
+CSV: FileFormat[Table] = FileFormat("csv", (".csv",))
+"""CSV: a table with typed columns, which a spreadsheet opens too."""
+
+JSON: FileFormat[Json] = FileFormat("json", (".json",))
+"""JSON, as UTF-8."""
+
+TEXT: FileFormat[str] = FileFormat("text", (".txt", ".md", ".log"))
+"""Text, as UTF-8."""
+
+ROI: FileFormat[Rois] = FileFormat("roi", (".roi", ".roi.zip"))
+"""ImageJ's regions of interest: one, or an archive of several."""
 
 
 @frozen
@@ -109,3 +169,17 @@ class PngOptions:
     """How a PNG is written: `level` 0 (fast) to 9 (small); the pixels are the same."""
 
     level: int = 1
+
+
+@frozen
+class JpegOptions:
+    """How a JPEG is written: `quality` 1 to 100. Giving one says that values may change."""
+
+    quality: int
+
+
+@frozen
+class NpzOptions:
+    """How a `.npz` is written: `compression` of its arrays; their bits are the same."""
+
+    compression: Literal["none", "deflate"] = "none"

@@ -29,13 +29,12 @@ from polystore.core.payload import (
     LazyArray,
     Payload,
     Region,
-    Roi,
-    Rois,
-    Table,
     aligned_empty,
     is_host_array,
 )
 from polystore.core.records import Framework, Transfer
+from polystore.core.rois import Points, Roi, Rois
+from polystore.core.table import Table
 from polystore.frameworks.handover import hand_over, payload_on_host
 from polystore.frameworks.jax import JAX
 from polystore.frameworks.numpy import NUMPY
@@ -90,7 +89,7 @@ class Foreign:
     "payload",
     [
         *(None, True, 3, 2.5, "text", "", [1, "a", None], {"wells": 96, "rows": ["A", {"b": 1}]}),
-        *({}, Table({"x": np.arange(2)}), Rois((Roi("a", "point", ((1.0, 2.0),)),))),
+        *({}, Table({"x": np.arange(2)}), Rois((Roi("a", Points(((1.0, 2.0),))),))),
     ],
 )
 def test_what_is_no_array_stays_the_same_object(payload: Payload) -> None:

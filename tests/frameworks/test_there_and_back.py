@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from polystore.core.dtypes import PLAIN_DTYPES
 from polystore.core.errors import Lossy, UnknownFramework, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import HostArray, aligned_empty
@@ -21,7 +22,6 @@ from polystore.core.records import Framework, Transfer
 from polystore.frameworks.handover import hand_over
 from polystore.frameworks.jax import JAX
 from polystore.frameworks.numpy import NUMPY
-from polystore.frameworks.sharing import PLAIN_DTYPES
 from polystore.frameworks.torch import TORCH
 
 FRAMEWORKS: dict[str, Framework[object]] = {"numpy": NUMPY, "torch": TORCH, "jax": JAX}

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from polystore.core.rois import Rois
+    from polystore.core.table import Table
+
 __all__ = [
     "ALIGNMENT",
     "Array",
@@ -24,9 +27,6 @@ __all__ = [
     "LazyArray",
     "Payload",
     "Region",
-    "Roi",
-    "Rois",
-    "Table",
     "aligned_empty",
     "bytes_of",
     "is_host_array",
@@ -84,34 +84,6 @@ class LazyArray:
 
     spec: ArraySpec
     read: Callable[[Region], Outcome[HostArray]]
-
-
-@frozen
-class Table:
-    """Named columns of equal length, each a one-dimensional array."""
-
-    columns: Mapping[str, HostArray]
-
-
-@frozen
-class Roi:
-    """One region of interest.
-
-    `kind` is ImageJ's word for it (`"polygon"`, `"rectangle"`, `"point"`, ...), `points` its
-    vertices as `(y, x)` in pixels, `position` the plane that it lies on, or `None` for all.
-    """
-
-    name: str
-    kind: str
-    points: tuple[tuple[float, float], ...]
-    position: int | None = None
-
-
-@frozen
-class Rois:
-    """Regions of interest, in their order."""
-
-    regions: tuple[Roi, ...]
 
 
 Payload = TypeAliasType("Payload", "Array | LazyArray | Mapping[str, Array] | Json | Table | Rois")

@@ -18,7 +18,18 @@ from polystore.core.errors import (
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Backend, ByteStore, Codec, FileFormat, Framework
 
-__all__ = ["Entries", "Entry", "Record", "Registry", "StoreRecord", "entries_of", "no_plugins"]
+__all__ = [
+    "Entries",
+    "Entry",
+    "FormatEntry",
+    "FrameworkEntry",
+    "Record",
+    "Registry",
+    "StoreEntry",
+    "StoreRecord",
+    "entries_of",
+    "no_plugins",
+]
 
 StoreRecord: TypeAlias = "ByteStore[object, object] | Backend[object, object]"
 Record: TypeAlias = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from polystore.core.dtypes import PLAIN_DTYPES
 from polystore.core.errors import Lossy, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import ALIGNMENT
 from polystore.core.records import Casting, Framework, Transfer
 from polystore.frameworks.sharing import (
-    PLAIN_DTYPES,
     as_held,
     attempt,
     nearest,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from polystore.core.records import Casting
 
 __all__ = [
-    "PLAIN_DTYPES",
     "as_held",
     "attempt",
     "nearest",
@@ -27,18 +26,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-_SIZES = {
-    "int": (8, 16, 32, 64),
-    "uint": (8, 16, 32, 64),
-    "float": (16, 32, 64),
-    "complex": (64, 128),
-}
-
-PLAIN_DTYPES = frozenset(
-    ("bool", *(f"{kind}{bits}" for kind, sizes in _SIZES.items() for bits in sizes))
-)
-"""Names of the dtypes that NumPy and the frameworks have in common, and store alike."""
 
 _DECLINES = (
     ArithmeticError,

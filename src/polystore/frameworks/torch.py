@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from polystore.core.dtypes import CARRIERS, PLAIN_DTYPES
 from polystore.core.errors import UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import Casting, Framework, Transfer
 from polystore.frameworks.sharing import (
-    PLAIN_DTYPES,
     as_held,
     attempt,
     nearest,
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
     from polystore.core.payload import HostArray
 
 __all__ = ["TORCH"]
-
-_BITS = {
-    "bfloat16": "int16",
-    "float8_e4m3fn": "uint8",
-    "float8_e4m3fnuz": "uint8",
-    "float8_e5m2": "uint8",
-    "float8_e5m2fnuz": "uint8",
-    "float8_e8m0fnu": "uint8",
-}
-"""Dtypes that `torch` and `ml_dtypes` have and NumPy has not, and integers that carry their bits.
-
-PyTorch's complex32 is left out, because it warns when used, and so are its integers of fewer than
-8 bits, which are names without arithmetic.
-"""
-
 
 _DISPATCH = "__torch_dispatch__"
 
@@ -79,10 +64,10 @@ def _to_host(tensor: torch.Tensor, transfer: Transfer, /) -> Outcome[HostArray]:
         import ml_dtypes
         import torch
 
-        carried = plain.view(getattr(torch, _BITS[name])).numpy()
+        carried = plain.view(getattr(torch, CARRIERS[name])).numpy()
         return carried.view(getattr(ml_dtypes, name))
 
-    if name not in PLAIN_DTYPES and name not in _BITS:
+    if name not in PLAIN_DTYPES and name not in CARRIERS:
         return Failure(_odd(f"has the dtype {name}", "Cast it first, as in tensor.to(torch.int8)."))
     host = attempt(array, "NumPy")
     if transfer.copy and shares:
@@ -135,7 +120,7 @@ def _held(dtype: np.dtype[Any], casting: Casting) -> Outcome[np.dtype[Any]]:
     import torch
 
     held = nearest(dtype, casting)
-    if held.name in PLAIN_DTYPES or (held.name in _BITS and hasattr(torch, held.name)):
+    if held.name in PLAIN_DTYPES or (held.name in CARRIERS and hasattr(torch, held.name)):
         return Success(held)
     return Failure(no_dtype("PyTorch", dtype))
 
@@ -160,8 +145,8 @@ def _tensor(array: HostArray, name: str) -> torch.Tensor:
         # Along an axis of length 1 any stride is allowed, a negative one too: reset them.
         array = array.reshape(-1).reshape(array.shape)
     # The view by name is for `ulonglong`, which equals uint64 and is none to PyTorch.
-    tensor = _torch().from_numpy(array.view(np.dtype(_BITS.get(name, name))))
-    return tensor.view(getattr(torch, name)) if name in _BITS else tensor
+    tensor = _torch().from_numpy(array.view(np.dtype(CARRIERS.get(name, name))))
+    return tensor.view(getattr(torch, name)) if name in CARRIERS else tensor
 
 
 def _from_dlpack(array: object, transfer: Transfer, /) -> Outcome[torch.Tensor]:
