@@ -34,10 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["BUILTIN", "EXTRAS"]
 
 EXTRAS: dict[str, str] = {
+    "cupy": "cupy",
     "imagecodecs": "images",
     "jax": "jax",
-    "ml_dtypes": "torch",
+    "ml_dtypes": "safetensors",
+    "nanoarrow": "arrow",
     "rich": "cli",
+    "roifile": "roi",
+    "safetensors": "safetensors",
+    "tensorflow": "tensorflow",
     "tifffile": "tiff",
     "torch": "torch",
     "zarr": "zarr",

@@ -94,11 +94,21 @@ class Recorder:
     b'IItAIl'
     """
 
-    __slots__ = ("_parts", "_position", "_starts", "size")
+    __slots__ = ("_lent", "_parts", "_position", "_starts", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, *lent: memoryview) -> None:
+        """Begin empty; a large write from `lent` memory is kept as it is, and never copied.
+
+        >>> array = bytearray(2**16)
+        >>> file = Recorder(memoryview(array))
+        >>> count = file.write(memoryview(array))
+        >>> array[0] = 1
+        >>> memoryview(next(file.buffers()))[0]
+        1
+        """
+        self._lent = tuple(map(_extent, lent))
         self._starts: list[int] = []
-        self._parts: list[bytearray | bytes | None] = []  # `None` is a gap
+        self._parts: list[bytearray | bytes | memoryview | None] = []  # `None` is a gap
         self._position = 0
         self.size: int = 0
 
@@ -187,14 +197,28 @@ class Recorder:
             self._parts.append(None)
             self.size += length
 
+    def _is_lent(self, buffer: bytes | memoryview) -> bool:
+        if not self._lent:
+            return False
+        first, end = _extent(memoryview(buffer))
+        return any(low <= first and end <= high for low, high in self._lent)
+
     def _append(self, buffer: bytes | memoryview) -> None:
         last = self._parts[-1] if self._parts else None
         if len(buffer) >= _KEPT_FROM:
             self._starts.append(self.size)
-            self._parts.append(bytes(buffer))
+            self._parts.append(buffer if self._is_lent(buffer) else bytes(buffer))
         elif isinstance(last, bytearray):
             last += buffer
         elif buffer:
             self._starts.append(self.size)
             self._parts.append(bytearray(buffer))
         self.size += len(buffer)
+
+
+def _extent(view: memoryview) -> tuple[int, int]:
+    """Give the addresses at which the memory of a view begins and ends."""
+    import numpy as np
+
+    address = np.frombuffer(view, np.uint8).ctypes.data if view.nbytes else 0
+    return address, address + view.nbytes
