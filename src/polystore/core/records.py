@@ -152,14 +152,15 @@ class Codec(Generic[T_co]):
       `options` is an instance of the `options` class below, or `None` for the defaults.
     - `decode(source, limits)`: the payload and metadata; `Corrupt` for bytes of any other kind,
       `TooLarge` beyond the limits.
-    - `open(source, limits)`: the same payload lazily, or `None` if the format has no regions.
+    - `open(source, limits)`: the same lazily, for an array that can be read region by region; or
+      `None` if the format has none. Whoever calls it keeps the source open for the reads.
     - `options`: the class of this format's options, or `None` if it has none.
     """
 
     format: FileFormat[T_co]
     encode: Callable[[Item[Payload], object], Outcome[Encoded]]
     decode: Callable[[Readable, Limits], Outcome[Decoded[T_co]]]
-    open: Callable[[Readable, Limits], Outcome[LazyArray]] | None
+    open: Callable[[Readable, Limits], Outcome[Decoded[LazyArray]]] | None
     options: type[object] | None = None
 
 
