@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, get_args
 
 from attrs import evolve, field, frozen
 
@@ -27,6 +27,7 @@ from polystore.core.records import (
     ByteStore,
     Casting,
     Context,
+    FileFormat,
     Framework,
     IfExists,
     Opened,
@@ -54,6 +55,8 @@ __all__ = ["Dispatcher", "default_dispatcher", "handles"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+_Reader: TypeAlias = "Callable[[object, Key, FileFormat[object] | None], Outcome[Item[object]]]"
 
 _IF_EXISTS: tuple[str, ...] = get_args(IfExists)
 _CASTINGS: tuple[str, ...] = get_args(Casting)
@@ -192,12 +195,14 @@ class Dispatcher:
         if not is_successful(opened):
             return opened
         backend, handle = opened.unwrap().backend, opened.unwrap().handle
-        if backend.load is None:
-            return Failure(_unsupported("load from", step.source, backend.name))
+        reader: _Reader | None = backend.load_lazy if step.lazy else backend.load
+        if reader is None:
+            what = "load lazily from" if step.lazy else "load from"
+            return Failure(_unsupported(what, step.source, backend.name))
         key = _parsed(value, step.source, backend)
         if not is_successful(key):
             return key
-        item = backend.load(handle, key.unwrap(), step.format)
+        item = reader(handle, key.unwrap(), step.format)
         return item.map(lambda it: _recorded(it, step)).alt(
             lambda error: _located(error, key.unwrap(), step.source)
         )

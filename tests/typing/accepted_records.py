@@ -221,7 +221,7 @@ def qoi_decode(blob: Readable, bounds: Limits) -> Outcome[Decoded[HostArray]]:
     raise NotImplementedError(blob.size, bounds.max_bytes)
 
 
-def qoi_open(blob: Readable, bounds: Limits) -> Outcome[LazyArray]:
+def qoi_open(blob: Readable, bounds: Limits) -> Outcome[Decoded[LazyArray]]:
     """Open lazily."""
     raise NotImplementedError(blob.size, bounds.max_bytes)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
+from weakref import finalize
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from polystore.core.errors import TooLarge, Unavailable, UnsupportedPayload
+from polystore.core.errors import TooLarge, Unavailable, UnsupportedOperation, UnsupportedPayload
 from polystore.core.item import Item, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
-from polystore.core.payload import Payload
+from polystore.core.payload import HostArray, LazyArray, Payload, Region
 from polystore.core.records import (
     Backend,
     ByteStore,
+    Codec,
     Context,
     Decoded,
     Encoded,
@@ -68,6 +70,7 @@ def backend_of(store: ByteStore[C, H]) -> Backend[C, Files[H]]:
         open=open,
         close=close,
         load=None if store.get is None else _loading(store.get),
+        load_lazy=None if store.get is None else _loading_lazily(store.get),
         save=None if store.put is None else _saving(store.put),
         stat=None if store.stat is None else _lifted(store.stat),
         list=None if store.list is None else _lifted(store.list),
@@ -112,16 +115,71 @@ def _loading(
 def _decoded(
     files: Files[H], key: Key, format: FileFormat[object] | None, source: Readable
 ) -> Outcome[Decoded[object]]:
-    context = files.context
-    codec = context.codec_for(key) if format is None else context.codec(format)
+    codec = _codec(files, key, format)
     if not is_successful(codec):
         return Failure(codec.failure())
+    return _read(lambda: codec.unwrap().decode(source, files.limits), source)
+
+
+def _codec(files: Files[H], key: Key, format: FileFormat[object] | None) -> Outcome[Codec[object]]:
+    context = files.context
+    return context.codec_for(key) if format is None else context.codec(format)
+
+
+def _read(action: Callable[[], Outcome[R]], source: Readable) -> Outcome[R]:
+    """Run what reads the source, and give what that raises as an error."""
     try:
-        return codec.unwrap().decode(source, files.limits)
+        return action()
     except OSError as error:
         return Failure(_unreadable(error))
     except MemoryError:
         return Failure(_too_large(source.size))
+
+
+def _loading_lazily(
+    get: Callable[[H, Key], Outcome[Readable]],
+) -> Callable[[Files[H], Key, FileFormat[object] | None], Outcome[Item[LazyArray]]]:
+    def load_lazy(
+        files: Files[H], key: Key, format: FileFormat[object] | None, /
+    ) -> Outcome[Item[LazyArray]]:
+        codec = _codec(files, key, format)
+        if not is_successful(codec):
+            return Failure(codec.failure())
+        opener = codec.unwrap().open
+        if opener is None:
+            return Failure(_not_lazily(codec.unwrap().format.name))
+        opened = get(files.handle, key)
+        if not is_successful(opened):
+            return Failure(opened.failure())
+        source = opened.unwrap()
+        content = _read(lambda: opener(source, files.limits), source)
+        if not is_successful(content):
+            source.close()
+            return Failure(content.failure())
+        array = _kept_open(content.unwrap().payload, source, key, files.config)
+        return Success(Item(key, array, content.unwrap().metadata))
+
+    return load_lazy
+
+
+def _kept_open(array: LazyArray, source: Readable, key: Key, config: object) -> LazyArray:
+    """Give the array with its source closed once nobody can read it any more."""
+
+    def read(region: Region) -> Outcome[HostArray]:
+        outcome = _read(lambda: array.read(region), source)
+        return outcome.alt(lambda error: evolve(error, key=error.key or key, config=config))
+
+    finalize(read, source.close)
+    return LazyArray(array.spec, read)
+
+
+def _not_lazily(name: str) -> UnsupportedOperation:
+    return UnsupportedOperation(
+        "",
+        None,
+        f"The format {name!r} is not read region by region.",
+        "Load it whole, with load(store), or save it as TIFF or in Zarr first.",
+    )
 
 
 def _unreadable(error: OSError) -> Unavailable:

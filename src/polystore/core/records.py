@@ -295,6 +295,8 @@ class Backend(Generic[C_co, H_co]):
     - `open(config, context)` gives a handle.
     - `load(handle, key, format)`: the item; `format` overrides what the suffix says, in stores of
       files, and is `None` elsewhere.
+    - `load_lazy(handle, key, format)`: the item with a `LazyArray`, which keeps what it reads from
+      open for as long as it lives, and reads what was there when it was made.
     - `save(handle, key, item, options)`: all or nothing. The payload may be of any framework: a
       store that holds host arrays brings it there with `context.to_host`.
     """
@@ -305,6 +307,9 @@ class Backend(Generic[C_co, H_co]):
     open: Callable[[C_co, Context], Outcome[H_co]]
     close: Callable[[H_co], None]
     load: Callable[[H_co, Key, FileFormat[object] | None], Outcome[Item[Payload]]] | None = None
+    load_lazy: Callable[[H_co, Key, FileFormat[object] | None], Outcome[Item[LazyArray]]] | None = (
+        None
+    )
     save: Callable[[H_co, Key, Item[Payload], SaveOptions], Outcome[Saved]] | None = None
     stat: Callable[[H_co, Key], Outcome[Stat]] | None = None
     list: Callable[[H_co, str], Iterator[Outcome[Page]]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
 from attrs import frozen
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from polystore.core.item import Item
     from polystore.core.key import KeyLike
     from polystore.core.outcome import Outcome
-    from polystore.core.payload import Payload
+    from polystore.core.payload import HostArray, LazyArray, Payload
 
 __all__ = ["Load", "load"]
 
@@ -22,10 +22,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 @frozen
 class Load(Generic[T_co]):
-    """Load from `source`; `format` overrides what the key's suffix says. Made by `load`."""
+    """Load from `source`, whole or lazily; `format` overrides the key's suffix. Made by `load`."""
 
     source: Source[object]
     format: FileFormat[T_co] | None = None
+    lazy: bool = False
 
     def __call__(self, key: KeyLike, /) -> Outcome[Item[T_co]]:
         """Load the item under the key, with the default dispatcher."""
@@ -38,7 +39,13 @@ class Load(Generic[T_co]):
 def load(source: Source[T]) -> Load[T]: ...
 @overload
 def load(source: Source[Payload], *, format: FileFormat[T]) -> Load[T]: ...
-def load(source: Source[object], *, format: FileFormat[object] | None = None) -> Load[object]:
+@overload
+def load(
+    source: Source[Payload], *, format: FileFormat[HostArray] | None = None, lazy: Literal[True]
+) -> Load[LazyArray]: ...
+def load(
+    source: Source[object], *, format: FileFormat[object] | None = None, lazy: bool = False
+) -> Load[object]:
     """Give the step that loads a key from a store.
 
     Called with a key, it gives an `Item` whose payload is memory of its own, or `NotFound`,
@@ -47,6 +54,10 @@ def load(source: Source[object], *, format: FileFormat[object] | None = None) ->
 
     `format` says what a file is where its suffix does not; it also narrows the static type. A store
     that holds no files (Zarr, memory) does not take one.
+
+    `lazy=True` gives a `LazyArray` instead, which reads region by region: `UnsupportedOperation`
+    for formats that cannot (all but TIFF). It holds the file open while it lives, and reads what
+    was in it when it was made, also when the file has been replaced since.
 
     >>> from polystore import MemoryConfig, Item, save
     >>> memory = MemoryConfig(name="doctest-load")
@@ -57,4 +68,4 @@ def load(source: Source[object], *, format: FileFormat[object] | None = None) ->
     >>> print(load(memory)("well.json").failure().advice)
     Did you mean 'wells.json'?
     """
-    return Load(source, format)
+    return Load(source, format, lazy)
