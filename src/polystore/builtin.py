@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from polystore.configs import (
+    JAX_ARRAY,
     NPY,
     PNG,
     TIFF,
@@ -80,6 +81,7 @@ BUILTIN = Entries(
     ),
     formats=(
         _format(NPY, "formats.npy", "NPY_CODEC"),
+        _format(JAX_ARRAY, "framed", "JAX_CODEC"),
         _format(TIFF, "formats.tiff", "TIFF_CODEC"),
         _format(PNG, "formats.png", "PNG_CODEC"),
     ),
