@@ -10,7 +10,17 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-__all__ = ["FOREIGN_DTYPES", "NUMBERS", "PLAIN_DTYPES", "arrays", "dtypes", "images", "shapes"]
+__all__ = [
+    "FOREIGN_DTYPES",
+    "ML_DTYPES",
+    "NUMBERS",
+    "PLAIN_DTYPES",
+    "arrays",
+    "dtypes",
+    "filled",
+    "images",
+    "shapes",
+]
 
 NUMBERS = tuple(np.dtype(letter) for letter in "?bhilqBHILQefdgFDG")
 """Every number that NumPy has, in this machine's byte order."""
@@ -25,11 +35,28 @@ PLAIN_DTYPES = (
 )
 """Dtypes of NumPy's own without Python objects."""
 
-FOREIGN_DTYPES = (
-    *(np.dtype(getattr(ml_dtypes, name)) for name in ("bfloat16", "float8_e5m2", "int4", "uint2")),
-    np.dtype([("weight", ml_dtypes.bfloat16)]),
+SMALL = {
+    **dict.fromkeys(("int4", "uint4", "float4_e2m1fn"), 4),
+    **dict.fromkeys(("int2", "uint2"), 2),
+    **dict.fromkeys(("float6_e2m3fn", "float6_e3m2fn"), 6),
+}
+"""Dtypes whose elements take a byte each, and of how many of its bits they are made."""
+
+ML_DTYPES = tuple(
+    np.dtype(getattr(ml_dtypes, name))
+    for name in (
+        *("bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"),
+        *("float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+        *SMALL,
+    )
 )
+"""The numbers of `ml_dtypes`."""
+
+FOREIGN_DTYPES = (*ML_DTYPES, np.dtype([("weight", ml_dtypes.bfloat16)]))
 """Dtypes that NumPy knows only while another package is imported."""
+
+_EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52}
+"""The bits of the exponent: all set in NaN and infinity, none set in zero and subnormals."""
 
 
 def dtypes() -> st.SearchStrategy[np.dtype[Any]]:
@@ -50,13 +77,15 @@ def arrays(
     dtype: st.SearchStrategy[np.dtype[Any]] | None = None,
     shape: st.SearchStrategy[tuple[int, ...]] | None = None,
 ) -> NDArray[Any]:
-    """Give an array of any bits, NaN payloads and -0.0 too, as it may lie in memory.
+    """Give an array of any bits, as it may lie in memory.
+
+    Of floats, every other element is a NaN with a payload, an infinity, -0.0 or subnormal.
 
     In C or Fortran order, reversed, strided, broadcast, read-only, or masked with nothing masked.
     """
     kind = draw(dtype if dtype is not None else dtypes())
     lengths = draw(shape if shape is not None else shapes())
-    array = _laid_out(_filled(draw(st.integers(0, 2**32 - 1)), kind, lengths), draw)
+    array = _laid_out(filled(draw(st.integers(0, 2**32 - 1)), kind, lengths), draw)
     array.flags.writeable = array.flags.writeable and draw(st.booleans())
     return array
 
@@ -69,7 +98,8 @@ def images() -> st.SearchStrategy[NDArray[Any]]:
     return arrays(st.sampled_from([np.dtype(d) for d in ("u1", "u2", ">u2")]), gray | colored)
 
 
-def _filled(seed: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def filled(seed: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Give an array of that dtype, of any bits that it may have."""
     random = np.random.default_rng(seed)
     size = math.prod(shape)
     if dtype.hasobject:
@@ -80,8 +110,40 @@ def _filled(seed: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[
         letters = random.integers(0x20, 0x3000, size * dtype.itemsize // 4, dtype=np.uint32)
         native = letters.view(dtype.newbyteorder("="))
         return native.astype(dtype).reshape(shape)
-    content = random.bytes(size * dtype.itemsize)
-    return np.frombuffer(content, np.uint8).copy().view(dtype).reshape(shape)
+    raw = np.frombuffer(random.bytes(size * dtype.itemsize), np.uint8).copy()
+    if dtype.name in SMALL:
+        return _of_few_bits(raw, dtype).reshape(shape)
+    part = np.dtype(f"{dtype.byteorder}f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+    if part.name in _EXPONENTS:
+        raw = _with_odd_numbers(raw, part, random)
+    return raw.view(dtype).reshape(shape)
+
+
+def _of_few_bits(raw: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Give elements as the dtype's own arithmetic makes them: the other bits of a byte follow."""
+    if dtype.kind == "V" and "float" in dtype.name:
+        few: NDArray[Any] = (raw % 2 ** SMALL[dtype.name]).astype(np.uint8)
+        return few.view(dtype)
+    bits = SMALL[dtype.name]
+    least = -(2 ** (bits - 1)) if dtype.name.startswith("int") else 0
+    every: NDArray[Any] = np.array(range(least, least + 2**bits), dtype)
+    return every.take(raw % 2**bits)
+
+
+def _with_odd_numbers(
+    raw: NDArray[np.uint8], dtype: np.dtype[Any], random: np.random.Generator
+) -> NDArray[np.uint8]:
+    exponent = _EXPONENTS[dtype.name]
+    width = dtype.itemsize
+    unsigned = np.dtype(f"{'>' if dtype.byteorder == '>' else '<'}u{width}")
+    bits = raw.view(unsigned).astype(f"u{width}")
+    sign = 1 << (8 * width - 1)
+    low = sign - 1 - exponent
+    odd = (bits | exponent, bits & (sign | low), bits & sign, bits & sign | exponent)
+    choice = random.integers(0, 2 * len(odd), bits.shape)
+    for index, other in enumerate(odd):
+        bits = np.where(choice == index, other, bits)
+    return bits.astype(unsigned).view(np.uint8)
 
 
 def _laid_out(array: NDArray[Any], draw: st.DrawFn) -> NDArray[Any]:
