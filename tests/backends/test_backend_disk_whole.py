@@ -199,7 +199,7 @@ def saves_in_a_race(
 ) -> None:
     outcomes: list[str] = []
     for turn in range(20):
-        start.wait()
+        start.wait(60)
         content = f"{who:04}".encode() * 500
         outcome = put(DiskConfig(root=root), f"folder{turn}/a", content, if_exists)
         done = str(outcome.unwrap()) if is_successful(outcome) else error_of(outcome)
@@ -219,6 +219,8 @@ def test_of_many_processes_one_is_first(
     ]
     for child in children:
         child.start()
+    for _, there in pipes:
+        there.close()
     outcomes: list[list[str]] = [here.recv() for here, _ in pipes]
     for child in children:
         child.join()

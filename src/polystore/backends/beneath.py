@@ -20,6 +20,7 @@ __all__ = [
     "has_openat2",
     "link_new",
     "open_beneath",
+    "open_folder",
     "open_key",
     "open_root",
     "rename_new",
@@ -45,6 +46,15 @@ def open_root(path: str) -> int:
         return os.open(path, _FOLDER)
     except ValueError as error:  # a NUL, or what the file system's encoding cannot write
         raise OSError(errno.EINVAL, str(error), path) from error
+
+
+def open_folder(root: str, folder: str) -> int:
+    """Give a descriptor, to be read, of a folder below the one of that path (`""` for itself)."""
+    top = open_root(root)
+    try:
+        return open_beneath(top, folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(top)
 
 
 def open_key(root: str, key: str, flags: int) -> int:

@@ -5,32 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from attrs import evolve
 
-from polystore.backends.beneath import (
-    LOOK,
-    folder_beneath,
-    open_beneath,
-    open_key,
-    open_root,
-)
+from polystore.backends.beneath import LOOK, folder_beneath, open_folder, open_key, open_root
+from polystore.backends.diskerrors import unlisted, unread, unwritten
 from polystore.backends.listing import pages
-from polystore.backends.oserrors import from_os
 from polystore.backends.whole import LARGE, write_whole
 from polystore.configs import DiskConfig, Durability
-from polystore.core.errors import (
-    InvalidSpec,
-    NotAFile,
-    NotFound,
-    StorageError,
-    Unavailable,
-    not_found,
-)
-from polystore.core.key import Key, near_keys
+from polystore.core.errors import InvalidSpec, StorageError
+from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.records import ByteStore, Encoded, IfExists, Limits, Page, Reach, Readable, Stat
 
@@ -38,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["DISK"]
-
-_NAMES_MAX = 20_000  # names of a folder that an error's suggestion is worth
 
 
 class _File:
@@ -74,7 +58,7 @@ def _get(config: DiskConfig, key: Key, /) -> Outcome[Readable]:
         found = os.fstat(fd)
         _refuse_special(found, key)
     except OSError as error:
-        return Failure(_unread(error, key, config))
+        return Failure(unread(error, key, config))
     return Success(Readable(found.st_size, file.read_into, file.close))
 
 
@@ -84,86 +68,11 @@ def _refuse_special(found: os.stat_result, key: str) -> None:
         raise OSError(code, os.strerror(code), key)
 
 
-def _unread(error: OSError, key: str, config: DiskConfig) -> StorageError:
-    """Say more than the operating system does about what could not be read."""
-    if error.errno == errno.ENOENT:
-        return _absent(key, config)
-    if error.errno == errno.ENOTDIR and Path(config.root).is_dir():
-        return NotFound(
-            key,
-            config,
-            f"Nothing is stored under {key!r}: a part of it is a file, not a folder.",
-            "See list_files(store) for the keys there are.",
-        )
-    if error.errno == errno.EISDIR:
-        names = _names(config, key)
-        return NotAFile(
-            key,
-            config,
-            f"{key!r} is a folder of {len(names)} files.",
-            "Load its files one by one: pipeline.map(list_files(store, folder=...).unwrap()).",
-        )
-    return from_os(error, key, config)
-
-
-def _absent(key: str, config: DiskConfig) -> NotFound:
-    if not Path(config.root).is_dir():
-        return NotFound(
-            key,
-            config,
-            f"The folder {config.root!r} does not exist.",
-            "Check the root of the config; the first save makes it.",
-        )
-    first, _, rest = key.partition("/")
-    if first == os.path.basename(config.root) and rest:
-        return NotFound(
-            key,
-            config,
-            f"Nothing is stored under {key!r}.",
-            f"The root {config.root!r} is already in the key: did you mean {rest!r}?",
-        )
-    folder, slash, _ = key.rpartition("/")
-    siblings = [folder + slash + name for name in _names(config, folder)]
-    return not_found(key, config, near_keys(key, siblings))
-
-
-def _names(config: DiskConfig, folder: str) -> list[str]:
-    """Give the names in a folder, or as many as are worth looking at; none if it cannot be read."""
-    try:
-        fd = _open_folder(config.root, folder)
-    except OSError:
-        return []
-    try:
-        with os.scandir(fd) as entries:
-            return [entry.name for entry in islice(entries, _NAMES_MAX)]
-    finally:
-        os.close(fd)
-
-
-def _open_folder(root: str, folder: str) -> int:
-    top = open_root(root)
-    try:
-        return open_beneath(top, folder or ".", os.O_RDONLY | os.O_DIRECTORY)
-    finally:
-        os.close(top)
-
-
 def _put(config: DiskConfig, key: Key, encoded: Encoded, if_exists: IfExists, /) -> Outcome[bool]:
     try:
         return Success(_written(config, key, encoded, if_exists))
     except OSError as error:
-        return Failure(_unwritten(error, key, config))
-
-
-def _unwritten(error: OSError, key: str, config: DiskConfig) -> StorageError:
-    if error.errno == errno.ENOENT:
-        return Unavailable(
-            key,
-            config,
-            f"A folder above {key!r} was removed meanwhile, or is a link that leads nowhere.",
-            "Look at the folders above it, then save again.",
-        )
-    return from_os(error, key, config)
+        return Failure(unwritten(error, key, config))
 
 
 def _written(config: DiskConfig, key: Key, encoded: Encoded, if_exists: IfExists) -> bool:
@@ -237,7 +146,7 @@ def _sync_folders(root: str, above: str) -> None:
     """Order a new name to the disk, and those of the folders above it, which may be new."""
     parts = above.split("/") if above else []
     for depth in range(len(parts), -1, -1):
-        folder = _open_folder(root, "/".join(parts[:depth]))
+        folder = open_folder(root, "/".join(parts[:depth]))
         try:
             os.fsync(folder)
         finally:
@@ -248,7 +157,7 @@ def _stat(config: DiskConfig, key: Key, /) -> Outcome[Stat]:
     try:
         found = _status(config, key)
     except OSError as error:
-        return Failure(_unread(error, key, config))
+        return Failure(unread(error, key, config))
     if stat.S_ISDIR(found.st_mode):
         return Success(Stat("folder", None, found.st_mtime_ns))
     return Success(Stat("file", found.st_size, found.st_mtime_ns))
@@ -267,9 +176,8 @@ def _status(config: DiskConfig, key: Key) -> os.stat_result:
 
 
 def _list(config: DiskConfig, folder: str, /) -> Iterator[Outcome[Page]]:
-    def explained(error: OSError, key: str) -> StorageError:
-        gone = error.errno == errno.ENOENT
-        return _absent(key, config) if gone else from_os(error, key, config)
+    def explained(error: OSError, at: str) -> StorageError:
+        return unlisted(error, at, config)
 
     for page in pages(config.root, folder, explained):
         yield page.alt(lambda error: evolve(error, config=config))
@@ -278,7 +186,7 @@ def _list(config: DiskConfig, folder: str, /) -> Iterator[Outcome[Page]]:
 def _delete(config: DiskConfig, key: Key, /) -> Outcome[None]:
     above, _, name = key.rpartition("/")
     try:
-        folder = _open_folder(config.root, above)
+        folder = open_folder(config.root, above)
         try:
             os.unlink(name, dir_fd=folder)
             if config.durability == "fsync":
@@ -286,7 +194,7 @@ def _delete(config: DiskConfig, key: Key, /) -> Outcome[None]:
         finally:
             os.close(folder)
     except OSError as error:
-        return Failure(_unread(error, key, config))
+        return Failure(unread(error, key, config))
     return Success(None)
 
 
