@@ -3,6 +3,11 @@
 What is written is what `numpy.save` writes, byte for byte (the format is NumPy's NEP 1, and the
 page of `numpy.lib.format`). The elements are written from the array's own memory, and read into one
 aligned array.
+
+The frameworks' files (`.jax`, `.cupy`) are the same, and hold the dtypes of `ml_dtypes` too. NumPy
+has no words for those: bfloat16 is written as the records `[("bfloat16", "<u2")]`, which
+`numpy.load` gives as they are, and a framework's format as bfloat16. Such records themselves are
+refused there, for they would come back as something else.
 """
 
 from __future__ import annotations
@@ -11,8 +16,10 @@ import ast
 import math
 import re
 import struct
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import frozen
 
 from polystore.configs import NPY
 from polystore.core.item import Item
@@ -30,12 +37,11 @@ from polystore.formats.refusals import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
-__all__ = ["NPY_CODEC"]
-
-Header: TypeAlias = "tuple[tuple[int, ...], bool, np.dtype[Any]]"
-"""Shape, Fortran order, dtype."""
+__all__ = ["ML_NPY_CODEC", "NPY_CODEC", "Layout", "elements_of", "layout_of", "parts_of"]
 
 MAGIC = b"\x93NUMPY"
 
@@ -49,6 +55,8 @@ _GROWTH_DIGITS = (
 )
 _FIRST_READ = 1024  # bytes; holds the header of every array without a large structured dtype
 
+_REGISTERED = 2  # what `dtype.isbuiltin` says of dtypes that another package gave to NumPy
+
 # Versions: how the length of the text is written, and the text's encoding.
 _LAYOUTS = {1: ("<H", "latin-1"), 2: ("<I", "latin-1"), 3: ("<I", "utf-8")}
 
@@ -58,31 +66,56 @@ _LONG = re.compile(r"(?<=\d)L(?=[,)\s])")
 _NO_ODD_ESCAPE = re.compile(r"""(?:[^\\]|\\[\\'"abfnrtvxuUN0-7])*""", re.DOTALL)
 
 
-def _encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
-    import numpy as np
+@frozen
+class Layout:
+    """What a header says of the elements: where they begin, and what they are, in which order."""
 
+    start: int
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    nbytes: int
+
+
+def _encode(ml: bool, item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
     found = host_array(item, ".npy")
     if not is_successful(found):
         return Failure(found.failure())
-    array = found.unwrap()
+    parts = parts_of(found.unwrap(), ml=ml)
+    return parts.map(lambda it: Encoded(it, len(it[0]) + it[1].nbytes, item.metadata.present()))
+
+
+def parts_of(array: HostArray, *, ml: bool = False) -> Outcome[tuple[bytes, memoryview]]:
+    r"""Give the header and the elements of an array: its own memory as it lies, where dense.
+
+    `UnsupportedPayload` for dtypes that would not come back; those of `ml_dtypes` do with `ml`.
+
+    >>> import numpy as np
+    >>> header, content = parts_of(np.arange(3, dtype=np.uint8)).unwrap()
+    >>> header[:6], len(header), bytes(content)
+    (b'\x93NUMPY', 128, b'\x00\x01\x02')
+    """
+    import numpy as np
+
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    header = _header(array.shape, fortran, array.dtype)
+    header = _header(array.shape, fortran, array.dtype, ml)
     if not is_successful(header):
         return Failure(header.failure())
-    first = header.unwrap()
     # The memory is written as it lies; a strided view has to be copied once.
     content = bytes_of(np.ascontiguousarray(array.T if fortran else array))
-    return Success(Encoded((first, content), len(first) + len(content), item.metadata.present()))
+    return Success((header.unwrap(), content))
 
 
 # The arrays of one plate share a header, and making one costs more than a small file's elements.
 @lru_cache(maxsize=256)
-def _header(shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> Outcome[bytes]:
+def _header(
+    shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any], ml: bool
+) -> Outcome[bytes]:
     """Give the bytes before the elements; `UnsupportedPayload` if NumPy could not read them."""
     if dtype.hasobject:
         advice = "Make it an array of numbers, fixed-width strings or records first."
         return Failure(cannot_hold(".npy", "Python objects", advice))
-    described = guard(lambda: _describe(dtype), *_FROM_NUMPY)
+    described = guard(lambda: _describe(dtype, ml), *_FROM_NUMPY)
     text = described.value_or("")
     spare = _GROWTH_DIGITS - len(repr(shape[-1 if fortran else 0])) if shape else 0
     text = f"{{'descr': {text}, 'fortran_order': {fortran}, 'shape': {shape}, }}{' ' * spare}"
@@ -98,23 +131,48 @@ def _header(shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]) -> Outc
     return Success(MAGIC + bytes((version, 0)) + size + encoded + b" " * padding + b"\n")
 
 
-def _describe(dtype: np.dtype[Any]) -> str:
+def _describe(dtype: np.dtype[Any], ml: bool) -> str:
     """Give a dtype as the header says it; `ValueError` if it would not come back the same."""
     import numpy as np
 
     if _has_metadata(dtype):
         raise ValueError("metadata on a dtype is not kept")
-    descr = np.lib.format.dtype_to_descr(dtype)
-    if _dtype(descr) != dtype:
+    records = _records_of(dtype) if ml and dtype.isbuiltin == _REGISTERED else None
+    descr = np.lib.format.dtype_to_descr(dtype if records is None else records)
+    if _dtype(descr, ml) != dtype:
         raise ValueError("no description")
     return repr(descr)
 
 
-def _dtype(descr: object) -> np.dtype[Any]:
+def _records_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Give the records that stand for a dtype of `ml_dtypes`: its name, and its bits."""
+    import numpy as np
+
+    return np.dtype([(dtype.name, f"<u{dtype.itemsize}")])
+
+
+def _dtype(descr: object, ml: bool) -> np.dtype[Any]:
     import numpy as np
 
     # NumPy's own annotation names one of the three forms that it takes.
-    return np.lib.format.descr_to_dtype(cast("list[tuple[str, str]]", descr))
+    dtype = np.lib.format.descr_to_dtype(cast("list[tuple[str, str]]", descr))
+    meant = _ml_dtype(dtype.names[0]) if ml and dtype.names and len(dtype.names) == 1 else None
+    # The bits are in this order in the file; a machine of another one is given the records.
+    if meant is None or not dtype.isnative or _records_of(meant) != dtype:
+        return dtype
+    return meant
+
+
+def _ml_dtype(name: str) -> np.dtype[Any] | None:
+    """Give the dtype that `ml_dtypes` has under a name, or `None`."""
+    import ml_dtypes
+    import numpy as np
+
+    kind: object = getattr(ml_dtypes, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, np.generic)):
+        return None
+    # Any class of an element will do; the cast keeps `Any` and unknown types out.
+    return np.dtype(cast("type[np.float64]", kind))
 
 
 def _has_metadata(dtype: np.dtype[Any]) -> bool:
@@ -127,27 +185,45 @@ def _is_latin(text: str) -> bool:
     return all(ord(character) < 256 for character in text)
 
 
-def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
+def _decode(ml: bool, source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
+    found = layout_of(source, ml=ml)
+    if not is_successful(found):
+        return Failure(found.failure())
+    layout = found.unwrap()
+    too_large = over_limit(layout.nbytes, limits)
+    if too_large is not None:
+        return Failure(too_large)
+    read = elements_of(
+        layout, lambda memory: source.read_into(layout.start, memory) if memory else 0
+    )
+    return read.map(Decoded)
+
+
+def layout_of(source: Readable, *, ml: bool = False) -> Outcome[Layout]:
+    """Give what the header says, once it is known that as many bytes follow it.
+
+    `Corrupt` for what is no `.npy`, or not a whole one, or holds pickled objects. With `ml`, the
+    dtypes of `ml_dtypes` are known.
+    """
     header = _read_header(source)
-    parsed = _parsed(header)
+    parsed = _parsed(header, ml)
     if not is_successful(parsed):
         # What is no .npy at all is said to be what it is.
         return Failure(parsed.failure() if header.startswith(MAGIC) else foreign(_NAME, source))
-    shape, fortran, dtype = parsed.unwrap()
-    nbytes = math.prod(shape) * dtype.itemsize
-    surplus = source.size - len(header) - nbytes
-    if surplus != 0:
-        return Failure(damaged(_NAME, _misfit(nbytes, surplus)))
-    too_large = over_limit(nbytes, limits)
-    if too_large is not None:
-        return Failure(too_large)
-    room = allocated(shape[::-1] if fortran else shape, dtype)
+    layout = parsed.unwrap()
+    surplus = source.size - layout.start - layout.nbytes
+    return parsed if surplus == 0 else Failure(damaged(_NAME, _misfit(layout.nbytes, surplus)))
+
+
+def elements_of(layout: Layout, read: Callable[[memoryview], int]) -> Outcome[HostArray]:
+    """Give an aligned array whose memory `read` has filled; `Corrupt` if it gave too few bytes."""
+    room = allocated(layout.shape[:: -1 if layout.fortran else 1], layout.dtype)
     if not is_successful(room):
         return Failure(room.failure())
     array = room.unwrap()
-    if nbytes and source.read_into(len(header), bytes_of(array)) != nbytes:
+    if read(bytes_of(array)) != layout.nbytes:
         return Failure(damaged(_NAME, "it ended while it was read"))
-    return Success(Decoded(array.T if fortran else array))
+    return Success(array.T if layout.fortran else array)
 
 
 def _misfit(nbytes: int, surplus: int) -> str:
@@ -196,15 +272,15 @@ def _read_header(source: Readable) -> bytes:
 
 # Parsing one costs more than reading a small file, and the arrays of one plate share it.
 @lru_cache(maxsize=256)
-def _parsed(header: bytes) -> Outcome[Header]:
-    found = guard(lambda: _parse(header), *_FROM_NUMPY)
-    if is_successful(found) and found.unwrap()[2].hasobject:
+def _parsed(header: bytes, ml: bool) -> Outcome[Layout]:
+    found = guard(lambda: _parse(header, ml), *_FROM_NUMPY)
+    if is_successful(found) and found.unwrap().dtype.hasobject:
         reason = "it holds pickled Python objects, which could run any code when they are loaded"
         return Failure(damaged(_NAME, reason))
     return found
 
 
-def _parse(header: bytes) -> Header:
+def _parse(header: bytes, ml: bool) -> Layout:
     """Parse a header; `ValueError`, or what Python and NumPy raise, on what is none."""
     import numpy as np
 
@@ -217,9 +293,9 @@ def _parse(header: bytes) -> Header:
     if len(header) != start + size or len(text) > HEADER_MAX:
         raise ValueError(f"it should have {size} bytes")
     descr, fortran, shape = _fields(_literal(text))
-    dtype = _dtype(descr)
+    dtype = _dtype(descr, ml)
     np.broadcast_to(np.empty((), dtype), shape)  # raises if no array can have this shape
-    return shape, fortran, dtype
+    return Layout(len(header), shape, fortran, dtype, math.prod(shape) * dtype.itemsize)
 
 
 def _fields(value: object) -> tuple[object, bool, tuple[int, ...]]:
@@ -235,5 +311,12 @@ def _fields(value: object) -> tuple[object, bool, tuple[int, ...]]:
     return fields["descr"], fortran, cast("tuple[int, ...]", shape)
 
 
-NPY_CODEC: Codec[HostArray] = Codec(format=NPY, encode=_encode, decode=_decode, open=None)
+NPY_CODEC: Codec[HostArray] = Codec(
+    format=NPY, encode=partial(_encode, False), decode=partial(_decode, False), open=None
+)
 """The record of `.npy`."""
+
+ML_NPY_CODEC: Codec[HostArray] = Codec(
+    format=NPY, encode=partial(_encode, True), decode=partial(_decode, True), open=None
+)
+"""What the frameworks' files are made of: `.npy`, with the dtypes of `ml_dtypes` too."""
