@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
@@ -15,13 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batches import Inline, Pickling, close, halved, kind, pipeline_of
 from polystore import (
     DiskConfig,
-    Failure,
     Item,
-    NotFound,
     Outcome,
-    Pipeline,
     Report,
     Saved,
     Success,
@@ -35,47 +33,6 @@ from polystore import (
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-def close(results: Iterator[object]) -> None:
-    cast("Generator[object, None, None]", results).close()
-
-
-def kind(outcome: Outcome[object]) -> str:
-    return "" if is_successful(outcome) else type(outcome.failure()).__name__
-
-
-def pipeline_of(step: Callable[[A], Outcome[B]]) -> Pipeline[A, B]:
-    return compose(step)
-
-
-def halved(value: int) -> Outcome[int]:
-    if value % 2:
-        return Failure(NotFound(str(value), None, "Odd.", "Even ones."))
-    return Success(value // 2)
-
-
-class Inline(Executor):
-    """An executor that runs everything when it is given."""
-
-    def submit(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, fn: Callable[..., B], /, *args: object, **kwargs: object
-    ) -> Future[B]:
-        future: Future[B] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-class Pickling(Executor):
-    """An executor that sends everything to this very process, as other processes get it."""
-
-    def submit(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, fn: Callable[..., B], /, *args: object, **kwargs: object
-    ) -> Future[B]:
-        sent = pickle.loads(pickle.dumps((fn, args, kwargs)))
-        future: Future[B] = Future()
-        future.set_result(pickle.loads(pickle.dumps(sent[0](*sent[1], **sent[2]))))
-        return future
 
 
 @given(

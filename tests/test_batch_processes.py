@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
 import types
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -22,20 +21,17 @@ import numpy as np
 import pytest
 from attrs import frozen
 
+from batches import halved, kind, pipeline_of
 from polystore import (
     DiskConfig,
     Dispatcher,
-    Failure,
     HostArray,
     Item,
     MemoryConfig,
-    NotFound,
     Outcome,
     Payload,
-    Pipeline,
     Registry,
     StorageError,
-    Success,
     Unavailable,
     UnsupportedPayload,
     apply,
@@ -52,47 +48,6 @@ from polystore.builtin import BUILTIN
 
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-def close(results: Iterator[object]) -> None:
-    cast("Generator[object, None, None]", results).close()
-
-
-def kind(outcome: Outcome[object]) -> str:
-    return "" if is_successful(outcome) else type(outcome.failure()).__name__
-
-
-def pipeline_of(step: Callable[[A], Outcome[B]]) -> Pipeline[A, B]:
-    return compose(step)
-
-
-def halved(value: int) -> Outcome[int]:
-    if value % 2:
-        return Failure(NotFound(str(value), None, "Odd.", "Even ones."))
-    return Success(value // 2)
-
-
-class Inline(Executor):
-    """An executor that runs everything when it is given."""
-
-    def submit(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, fn: Callable[..., B], /, *args: object, **kwargs: object
-    ) -> Future[B]:
-        future: Future[B] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
-class Pickling(Executor):
-    """An executor that sends everything to this very process, as other processes get it."""
-
-    def submit(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, fn: Callable[..., B], /, *args: object, **kwargs: object
-    ) -> Future[B]:
-        sent = pickle.loads(pickle.dumps((fn, args, kwargs)))
-        future: Future[B] = Future()
-        future.set_result(pickle.loads(pickle.dumps(sent[0](*sent[1], **sent[2]))))
-        return future
 
 
 def doubled(array: Payload) -> Payload:

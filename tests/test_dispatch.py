@@ -41,29 +41,18 @@ from polystore import (
     apply,
     compose,
     convert,
-    default_dispatcher,
     default_registry,
     is_successful,
     load,
     rename,
     save,
 )
-
-RUN = default_dispatcher().run
+from running import anything, saved_array
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> DiskConfig:
     return DiskConfig(root=tmp_path)
-
-
-def anything(step: object, value: object) -> Outcome[object]:
-    """Run what a type checker would refuse, too."""
-    return RUN(cast("Step[object, object]", step), value)
-
-
-def saved_array(disk: DiskConfig, key: str) -> None:
-    save(disk)(Item(key, np.arange(3))).unwrap()
 
 
 # What the user's functions do.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -23,33 +22,21 @@ from polystore import (
     Pipeline,
     Registry,
     Saved,
-    Step,
     Success,
     apply,
     compose,
     convert,
-    default_dispatcher,
     load,
     rename,
     save,
 )
 from polystore.core.payload import is_host_array
-
-RUN = default_dispatcher().run
+from running import saved_array
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> DiskConfig:
     return DiskConfig(root=tmp_path)
-
-
-def anything(step: object, value: object) -> Outcome[object]:
-    """Run what a type checker would refuse, too."""
-    return RUN(cast("Step[object, object]", step), value)
-
-
-def saved_array(disk: DiskConfig, key: str) -> None:
-    save(disk)(Item(key, np.arange(3))).unwrap()
 
 
 def pipelines_to_skip(source: DiskConfig, sink: DiskConfig) -> dict[str, Pipeline[KeyLike, Saved]]:

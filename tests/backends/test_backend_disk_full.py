@@ -11,42 +11,21 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pytest
+from both_ways import Write, both_ways, written
 from disk_access import error_of, everything, get, listed, put, put_buffers
 
 from polystore import DiskConfig, Encoded, IfExists, Item, Success, save
-from polystore.backends.beneath import open_root
-from polystore.backends.whole import write_sibling, write_whole
 
 MB = 2**20
-
-
-class Write(Protocol):
-    """One of the two ways to write a file."""
-
-    def __call__(
-        self, folder: int, name: str, encoded: Encoded, *, replace: bool, synced: bool
-    ) -> bool: ...
-
-
-both_ways = pytest.mark.parametrize("write", [write_whole, write_sibling])
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> DiskConfig:
     (tmp_path / "root").mkdir()
     return DiskConfig(root=tmp_path / "root")
-
-
-def written(write: Write, root: str, name: str, encoded: Encoded, *, replace: bool = False) -> bool:
-    folder = open_root(root)
-    try:
-        return write(folder, name, encoded, replace=replace, synced=False)
-    finally:
-        os.close(folder)
 
 
 def saves_beyond_a_limit(root: str, pipe: Connection) -> None:

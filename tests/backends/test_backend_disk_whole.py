@@ -12,43 +12,23 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier as ProcessBarrier
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from both_ways import Write, both_ways, written
 from disk_access import error_of, everything, get, listed, meanwhile, put
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polystore import DiskConfig, Encoded, IfExists, is_successful
-from polystore.backends.beneath import open_root
-from polystore.backends.whole import HIDDEN_FILE, SWEEP_AFTER_S, write_sibling, write_whole
+from polystore.backends.whole import HIDDEN_FILE, SWEEP_AFTER_S, write_whole
 
 MB = 2**20
-
-
-class Write(Protocol):
-    """One of the two ways to write a file."""
-
-    def __call__(
-        self, folder: int, name: str, encoded: Encoded, *, replace: bool, synced: bool
-    ) -> bool: ...
-
-
-both_ways = pytest.mark.parametrize("write", [write_whole, write_sibling])
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> DiskConfig:
     (tmp_path / "root").mkdir()
     return DiskConfig(root=tmp_path / "root")
-
-
-def written(write: Write, root: str, name: str, encoded: Encoded, *, replace: bool = False) -> bool:
-    folder = open_root(root)
-    try:
-        return write(folder, name, encoded, replace=replace, synced=False)
-    finally:
-        os.close(folder)
 
 
 # The two ways.
