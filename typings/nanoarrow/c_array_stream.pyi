@@ -1,0 +1,6 @@
+from nanoarrow.c_array import CArray
+
+class CArrayStream:
+    @staticmethod
+    def from_c_arrays(arrays: list[CArray], schema: object) -> CArrayStream: ...
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
