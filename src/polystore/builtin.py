@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from polystore.configs import (
     JAX_ARRAY,
+    JPEG,
     NPY,
     PNG,
     TIFF,
@@ -84,6 +85,7 @@ BUILTIN = Entries(
         _format(JAX_ARRAY, "framed", "JAX_CODEC"),
         _format(TIFF, "formats.tiff", "TIFF_CODEC"),
         _format(PNG, "formats.png", "PNG_CODEC"),
+        _format(JPEG, "formats.jpeg", "JPEG_CODEC"),
     ),
     frameworks=tuple(map(_framework, ("numpy", "torch", "jax"))),
 )

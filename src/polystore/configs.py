@@ -156,26 +156,48 @@ ROI: FileFormat[Rois] = FileFormat("roi", (".roi", ".roi.zip"))
 class TiffOptions:
     """How a TIFF is written: `compression` and, for it, `level` (`None`: the library's default).
 
+    `kind` is of a `.tif` alone. `"auto"` writes what ImageJ takes for its own where the array is a
+    hyperstack of ImageJ's and something is known of it that ImageJ can be told, and a plain TIFF
+    elsewhere; `"imagej"` refuses what ImageJ cannot hold; `"plain"` tells ImageJ nothing.
+
     >>> TiffOptions(compression="zstd", level=3)
-    TiffOptions(compression='zstd', level=3)
+    TiffOptions(compression='zstd', level=3, kind='auto')
     """
 
     compression: Literal["none", "deflate", "lzw", "packbits", "zstd"] = "none"
     level: int | None = None
+    kind: Literal["auto", "imagej", "plain"] = "auto"
 
 
 @frozen
 class PngOptions:
-    """How a PNG is written: `level` 0 (fast) to 9 (small); the pixels are the same."""
+    """How a PNG is written: `level` 0 (fast) to 9 (small); the pixels are the same.
+
+    >>> PngOptions(level=9)
+    PngOptions(level=9)
+    """
 
     level: int = 1
 
 
+Subsampling: TypeAlias = Literal["4:4:4", "4:2:2", "4:2:0"]
+"""How many pixels of a JPEG share a color: one, two side by side, or four in a square."""
+
+
 @frozen
 class JpegOptions:
-    """How a JPEG is written: `quality` 1 to 100. Giving one says that values may change."""
+    """How a JPEG is written. Giving one says that values may change.
+
+    `quality` is 1 (small) to 100 (values change by a few at most), libjpeg's own scale.
+    `subsampling` is of colors alone (gray has none): "4:2:0" is what nearly every program writes;
+    "4:4:4" keeps them as sharp as the brightness.
+
+    >>> JpegOptions(quality=95)
+    JpegOptions(quality=95, subsampling='4:2:0')
+    """
 
     quality: int
+    subsampling: Subsampling = "4:2:0"
 
 
 @frozen

@@ -11,18 +11,19 @@ from polystore.configs import PNG, PngOptions
 from polystore.core.errors import StorageError
 from polystore.core.item import Item, Metadata
 from polystore.core.outcome import Failure, Outcome, catch, guard, is_successful
-from polystore.core.payload import HostArray, Json, Payload, bytes_of
+from polystore.core.payload import HostArray, Json, Payload
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
-from polystore.formats.quiet import quiet
-from polystore.formats.refusals import (
-    allocated,
-    cannot_hold,
-    damaged,
-    foreign,
-    host_array,
-    over_limit,
-    reason_of,
+from polystore.formats.pixels import (
+    IMAGE_AXES,
+    all_bytes,
+    begins_with,
+    dropped_from,
+    lent,
+    native,
+    room_for,
 )
+from polystore.formats.quiet import quiet
+from polystore.formats.refusals import cannot_hold, damaged, foreign, host_array, reason_of
 
 __all__ = ["PNG_CODEC"]
 
@@ -36,15 +37,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by color type; a palette is decode
 _SIDE_MAX = 1_000_000
 """Pixels. libpng takes no wider or higher image unless it is told to (PNG_USER_WIDTH_MAX)."""
 
-_SMALL = 2**20
-"""Bytes. No file is too large to be read below it, whatever is allowed for what it holds."""
-
-_AXES = {2: ("y", "x"), 3: ("y", "x", "c")}
-
 
 def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
-    import numpy as np
-
     found = host_array(item, "PNG")
     if not is_successful(found):
         return Failure(found.failure())
@@ -53,18 +47,12 @@ def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
     problem = _problem(array, how)
     if problem is not None:
         return Failure(cannot_hold("PNG", *problem))
-    present = item.metadata.present()
-    # A PNG says of itself that it is rows of columns: axes of other names would be lost.
-    kept = item.metadata.axes == _AXES[array.ndim]
-    dropped = tuple(name for name in present if name != "axes" or not kept)
-    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
-    # imagecodecs refuses the odd strides that a contiguous axis of length 1 may have.
-    native = np.frombuffer(bytes_of(native), native.dtype).reshape(array.shape)
+    dropped = dropped_from(item.metadata, IMAGE_AXES[array.ndim])
     from imagecodecs import png_encode
 
     with quiet():
         content = guard(
-            lambda: png_encode(native, how.level),
+            lambda: png_encode(native(array), how.level),
             catch(RuntimeError, _unwritable),
             catch(ValueError, _unwritable),
         )
@@ -76,13 +64,14 @@ def _problem(array: HostArray, options: PngOptions) -> tuple[str, str] | None:
     if array.dtype.char not in "BH":
         advice = "Scale it to uint8 or uint16 first, or save it as TIFF, .npy or in Zarr."
         return f"the dtype {array.dtype}", advice
-    if array.ndim not in _AXES or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
+    if array.ndim not in IMAGE_AXES or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
         advice = "Save (y, x), or (y, x, 2 to 4) with alpha or colors; or use TIFF, .npy or Zarr."
         return f"an array of shape {array.shape}", advice
     if array.size == 0 or max(array.shape[:2]) > _SIDE_MAX:
         return f"an image of {array.shape[0]} x {array.shape[1]}", "Save it as .npy or in Zarr."
-    if options.level not in range(10):
-        return f"compression at level {options.level}", "The level has to be from 0 to 9."
+    # A bool is an int to Python.
+    if type(options.level) is not int or options.level not in range(10):
+        return f"compression at level {options.level!r}", "The level has to be from 0 to 9."
     return None
 
 
@@ -110,17 +99,12 @@ class _Claim:
 def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
     import numpy as np
 
-    head = bytearray(min(source.size, len(_SIGNATURE)))
-    source.read_into(0, memoryview(head))
-    if not head.startswith(_SIGNATURE):
+    if not begins_with(source, _SIGNATURE):
         return Failure(foreign("PNG", source))
-    if source.size > _SMALL:
-        too_large = over_limit(source.size, limits)
-        if too_large is not None:
-            return Failure(too_large)
-    content = bytearray(source.size)
-    if source.read_into(0, memoryview(content)) != source.size:
-        return Failure(damaged("PNG", "it ended while it was read"))
+    read = all_bytes("PNG", source, limits)
+    if not is_successful(read):
+        return Failure(read.failure())
+    content = read.unwrap()
     claimed = guard(lambda: _claim(content), catch(ValueError, _damaged))
     if not is_successful(claimed):
         return Failure(claimed.failure())
@@ -130,8 +114,7 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
     if claim.unpacked > _RATIO * (claim.stored + 1):
         reason = f"it claims {nbytes} bytes of pixels, which its {claim.stored} bytes cannot hold"
         return Failure(damaged("PNG", reason))
-    too_large = over_limit(nbytes, limits)
-    room = allocated(claim.shape, dtype) if too_large is None else Failure(too_large)
+    room = room_for(claim.shape, dtype, limits)
     if not is_successful(room):
         return Failure(room.failure())
     return _decoded(content, room.unwrap(), claim)
@@ -141,28 +124,14 @@ def _decoded(content: bytearray, array: HostArray, claim: _Claim) -> Outcome[Dec
     from imagecodecs import png_decode
 
     with quiet():
-        decoded = guard(lambda: png_decode(content, out=_lent(array)), *_FROM_IMAGECODECS)
+        decoded = guard(lambda: png_decode(content, out=lent(array)), *_FROM_IMAGECODECS)
         if not is_successful(decoded) and "invalid out.shape" in decoded.failure().message:
             # A tRNS chunk that is ill placed adds no channel after all.
             array = array.reshape(-1)[: math.prod(claim.opaque)].reshape(claim.opaque)
-            decoded = guard(lambda: png_decode(content, out=_lent(array)), *_FROM_IMAGECODECS)
+            decoded = guard(lambda: png_decode(content, out=lent(array)), *_FROM_IMAGECODECS)
     attributes: dict[str, Json] = {"frames": claim.frames} if claim.frames > 1 else {}
-    metadata = Metadata(axes=_AXES[array.ndim], attributes=attributes)
+    metadata = Metadata(axes=IMAGE_AXES[array.ndim], attributes=attributes)
     return decoded.map(lambda _: Decoded(array, metadata))
-
-
-def _lent(array: HostArray) -> HostArray:
-    """Give an array over the same memory that does not keep it.
-
-    imagecodecs never lets go of the array that it failed to decode into: with this one, only the
-    few bytes that describe it stay behind.
-    """
-    import ctypes
-
-    import numpy as np
-
-    memory = (ctypes.c_uint8 * array.nbytes).from_address(array.ctypes.data)
-    return np.frombuffer(memoryview(memory), array.dtype).reshape(array.shape)
 
 
 def _damaged(error: Exception) -> StorageError:
