@@ -14,6 +14,7 @@ from polystore.configs import (
     JAX_ARRAY,
     JPEG,
     NPY,
+    NPZ,
     PNG,
     TIFF,
     DiskConfig,
@@ -83,6 +84,7 @@ BUILTIN = Entries(
     formats=(
         _format(NPY, "formats.npy", "NPY_CODEC"),
         _format(JAX_ARRAY, "framed", "JAX_CODEC"),
+        _format(NPZ, "formats.npz", "NPZ_CODEC"),
         _format(TIFF, "formats.tiff", "TIFF_CODEC"),
         _format(PNG, "formats.png", "PNG_CODEC"),
         _format(JPEG, "formats.jpeg", "JPEG_CODEC"),
