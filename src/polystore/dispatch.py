@@ -7,29 +7,26 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from attrs import evolve, field, frozen
 
 from polystore.backends.bytestore import backend_of
 from polystore.boundary import called, guarded
 from polystore.core.errors import (
-    InvalidSpec,
     StorageError,
     UnsupportedOperation,
     UnsupportedPayload,
 )
-from polystore.core.item import Event, Item, Saved
+from polystore.core.item import Event, Item, Metadata, Saved
 from polystore.core.key import parse_key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_outcome, is_successful
 from polystore.core.records import (
     Backend,
     ByteStore,
-    Casting,
     Context,
     FileFormat,
     Framework,
-    IfExists,
     Opened,
     SaveOptions,
     Transfer,
@@ -40,6 +37,7 @@ from polystore.discover import default_registry
 from polystore.frameworks.handover import hand_over, payload_on_host
 from polystore.pool import HandlePool
 from polystore.steps.apply import Apply
+from polystore.steps.check import mistake_in
 from polystore.steps.compose import Pipeline, Step
 from polystore.steps.convert import Convert
 from polystore.steps.load import Load
@@ -57,9 +55,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _Reader: TypeAlias = "Callable[[object, Key, FileFormat[object] | None], Outcome[Item[object]]]"
-
-_IF_EXISTS: tuple[str, ...] = get_args(IfExists)
-_CASTINGS: tuple[str, ...] = get_args(Casting)
 
 
 @frozen
@@ -125,6 +120,12 @@ class Dispatcher:
         )
 
     def _run(self, step: object, value: object) -> Outcome[object]:
+        mistake = mistake_in(step)
+        if mistake is not None:
+            return Failure(evolve(mistake, key=_key_of(value)))
+        return self._done(step, value)
+
+    def _done(self, step: object, value: object) -> Outcome[object]:
         match step:
             case Pipeline():
                 return self._pipeline(cast("Pipeline[object, object]", step), value)
@@ -210,9 +211,9 @@ class Dispatcher:
     def _save(self, step: Save[object], value: object) -> Outcome[object]:
         if not isinstance(value, Item):
             return Failure(_not_fitting(step, value))
-        if step.if_exists not in _IF_EXISTS:
-            return Failure(_no_choice("save.if_exists", step.if_exists, _IF_EXISTS))
         item = cast("Item[Payload]", value)
+        if type(item.metadata) is not Metadata:
+            return Failure(_no_metadata(item))
         opened = self.open(step.sink)
         if not is_successful(opened):
             return opened
@@ -231,8 +232,6 @@ class Dispatcher:
         return saved.alt(lambda error: _located(error, key.unwrap(), step.sink))
 
     def _convert(self, step: Convert[object], item: Item[object]) -> Outcome[Item[object]]:
-        if step.casting not in _CASTINGS:
-            return Failure(_no_choice("convert.casting", step.casting, _CASTINGS))
         find = self.registry.find_framework
         target = Success(step.to) if isinstance(step.to, Framework) else find(step.to)
         how = Transfer(step.device, step.copy, step.casting)
@@ -293,18 +292,21 @@ def _located(error: StorageError, key: str, config: object) -> StorageError:
     return evolve(error, key=error.key or key, config=error.config or config)
 
 
-def _no_choice(where: str, given: object, choices: tuple[str, ...]) -> InvalidSpec:
-    words = ", ".join(map(repr, choices))
-    message = f"{where} is {given!r}, and must be one of {words}."
-    return InvalidSpec("", None, message, "A type checker shows where it is set.", where)
-
-
 def _unsupported(what: str, config: object, name: str) -> UnsupportedOperation:
     return UnsupportedOperation(
         "",
         config,
         f"One cannot {what} a {name} store.",
         "Use a store that can, or a pipeline that copies to one.",
+    )
+
+
+def _no_metadata(item: Item[Payload]) -> UnsupportedPayload:
+    return UnsupportedPayload(
+        item.key,
+        None,
+        f"The metadata of the item is a {type(item.metadata).__name__}.",
+        "Give it as Metadata(axes=...), or leave it out.",
     )
 
 

@@ -8,7 +8,13 @@ from weakref import finalize
 
 from attrs import evolve, frozen
 
-from polystore.core.errors import TooLarge, Unavailable, UnsupportedOperation, UnsupportedPayload
+from polystore.core.errors import (
+    InvalidSpec,
+    TooLarge,
+    Unavailable,
+    UnsupportedOperation,
+    UnsupportedPayload,
+)
 from polystore.core.item import Item, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
@@ -58,6 +64,8 @@ def backend_of(store: ByteStore[C, H]) -> Backend[C, Files[H]]:
 
     def open(config: C, context: Context, /) -> Outcome[Files[H]]:
         limits = store.limits(config) if store.limits is not None else Limits()
+        if type(limits.max_bytes) is not int or limits.max_bytes < 0:
+            return Failure(_no_limit(limits.max_bytes, config))
         return store.open(config).map(lambda handle: Files(handle, config, limits, context))
 
     def close(files: Files[H], /) -> None:
@@ -171,6 +179,12 @@ def _kept_open(array: LazyArray, source: Readable, key: Key, config: object) -> 
 
     finalize(read, source.close)
     return LazyArray(array.spec, read)
+
+
+def _no_limit(given: object, config: object) -> InvalidSpec:
+    where = f"{type(config).__name__}.max_bytes"
+    message = f"{where} is {given!r}, and must be a number of bytes."
+    return InvalidSpec("", config, message, "Give an int, such as 2**30.", where)
 
 
 def _not_lazily(name: str) -> UnsupportedOperation:

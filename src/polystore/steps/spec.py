@@ -70,7 +70,7 @@ def from_spec(
     >>> from_spec(spec).failure().where
     '$.pipeline[0].convert.casting'
     >>> from_spec({"load": {"source": {"disk": {"root": "/data"}}}}).unwrap()
-    Load(source=DiskConfig(root='/data', ...), format=None)
+    Load(source=DiskConfig(root='/data', ...), format=None, lazy=False)
     """
     from polystore.steps.spec_hooks import NotInSpecError, Tagged, at, reader
 

@@ -1,0 +1,82 @@
+"""What a step was given that no step can take: what a type checker refuses, said at run time."""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from polystore.core.errors import InvalidSpec
+from polystore.core.records import Casting, FileFormat, Framework, IfExists
+from polystore.steps.convert import Convert
+from polystore.steps.load import Load
+from polystore.steps.rename import Rename
+from polystore.steps.save import Save
+
+__all__ = ["mistake_in"]
+
+_IF_EXISTS: tuple[str, ...] = get_args(IfExists)
+_CASTINGS: tuple[str, ...] = get_args(Casting)
+
+
+def mistake_in(step: object) -> InvalidSpec | None:
+    """Give the error for a step that was made with a wrong value, and `None` for any other.
+
+    >>> print(mistake_in(Save(None, if_exists="replaced")).message)
+    save.if_exists is 'replaced', and must be one of 'fail', 'replace', 'skip'.
+    """
+    match step:
+        case Save():
+            return _in_save(cast("Save[object]", step))
+        case Load():
+            return _in_load(cast("Load[object]", step))
+        case Convert():
+            return _in_convert(cast("Convert[object]", step))
+        case Rename():
+            return _in_rename(step)
+        case _:
+            return None
+
+
+def _in_save(step: Save[object]) -> InvalidSpec | None:
+    if step.if_exists in _IF_EXISTS:
+        return None
+    return _wrong("save.if_exists", step.if_exists, _one_of(_IF_EXISTS))
+
+
+def _in_load(step: Load[object]) -> InvalidSpec | None:
+    format: object = step.format
+    if format is None or isinstance(format, FileFormat):
+        return None
+    return _wrong("load.format", format, "a format, such as polystore.TIFF")
+
+
+def _in_convert(step: Convert[object]) -> InvalidSpec | None:
+    to: object = step.to
+    device: object = step.device
+    if not isinstance(to, (str, Framework)):
+        return _wrong("convert.to", to, "the name of a framework, or its record")
+    if step.casting not in _CASTINGS:
+        return _wrong("convert.casting", step.casting, _one_of(_CASTINGS))
+    if step.copy not in (None, True, False):
+        return _wrong("convert.copy", step.copy, "one of None, True, False")
+    if device is not None and not isinstance(device, str):
+        return _wrong("convert.device", device, "the framework's word for it, such as 'cpu'")
+    return None
+
+
+def _in_rename(step: Rename) -> InvalidSpec | None:
+    if step.to is not None and not isinstance(step.to, str) and not callable(step.to):
+        return _wrong("rename.to", step.to, "a template, or a function of the key")
+    texts: dict[str, object] = {"suffix": step.suffix or "", "prefix": step.prefix}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            return _wrong(f"rename.{name}", value, "text")
+    return None
+
+
+def _one_of(choices: tuple[str, ...]) -> str:
+    return f"one of {', '.join(map(repr, choices))}"
+
+
+def _wrong(where: str, given: object, wanted: str) -> InvalidSpec:
+    message = f"{where} is {given!r}, and must be {wanted}."
+    return InvalidSpec("", None, message, "A type checker shows where it is set.", where)
