@@ -1,0 +1,221 @@
+"""Masks as the outlines that ImageJ keeps of them, and back.
+
+A composite selection of ImageJ is a path: lines from corner to corner, which close into loops. The
+pixels whose middles are inside of an odd number of loops are selected. The outline of pixels has
+its corners where an odd number of the four pixels around is selected; along each row and each
+column of corners, the first is joined to the second, the third to the fourth. So the pixels are the
+corners, summed up along both axes without carry, and this is exact in both directions.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from attrs import frozen
+
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.rois import Mask
+from polystore.formats.refusals import allocated, damaged, over_limit
+from polystore.formats.roirefusals import cannot_say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from polystore.core.records import Limits
+
+    Integers: TypeAlias = NDArray[np.int64]
+    Floats: TypeAlias = NDArray[np.float32]
+
+__all__ = ["EXACT", "Frame", "mask_of", "path_of"]
+
+EXACT = 2**24
+"""Pixels. To here, float32 says every integer."""
+
+_MOVE, _LINE, _CLOSE, _CURVES = 0.0, 1.0, 4.0, (2.0, 3.0)
+"""What begins a segment of a path, as in `java.awt.geom.PathIterator`."""
+
+_WORK = 12
+"""How many bytes it takes to follow a path, for each of its own."""
+
+_CHUNK = 2**20
+"""How many crossings of slanted edges and rows are held at once."""
+
+_CROSSINGS_MAX = 2**27
+"""How many there may be in all: some seconds of work."""
+
+
+@frozen
+class Frame:
+    """The rows and columns of a mask: from `top` and `left` to before `bottom` and `right`."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    def holds(self, other: Frame) -> bool:
+        """Whether the other lies within."""
+        return (
+            self.top <= other.top
+            and self.left <= other.left
+            and self.bottom >= other.bottom
+            and self.right >= other.right
+        )
+
+
+def path_of(mask: Mask) -> Floats:
+    """Give the outlines of a mask: segments one after the other, x before y.
+
+    >>> path_of(Mask([[True]], top=2, left=5)).tolist()
+    [0.0, 5.0, 2.0, 1.0, 6.0, 2.0, 1.0, 6.0, 3.0, 1.0, 5.0, 3.0, 4.0]
+    """
+    import numpy as np
+
+    height, width = mask.pixels.shape
+    corners = np.zeros((height + 1, width + 1), np.bool_)
+    for rows in (slice(0, height), slice(1, height + 1)):
+        for columns in (slice(0, width), slice(1, width + 1)):
+            corners[rows, columns] ^= mask.pixels
+    y, x = np.nonzero(corners)
+    walk, loops = _walked(y, x)
+    first = np.zeros(len(walk), np.bool_)
+    first[loops] = True
+    starts = 3 * np.arange(len(walk)) + np.cumsum(first) - 1  # of each segment; a loop adds a close
+    path = np.full(3 * len(walk) + len(loops), _CLOSE, np.float32)
+    path[starts] = np.where(first, _MOVE, _LINE)
+    path[starts + 1] = x[walk] + mask.left
+    path[starts + 2] = y[walk] + mask.top
+    return path
+
+
+def _walked(y: NDArray[np.intp], x: NDArray[np.intp]) -> tuple[list[int], list[int]]:
+    """Give the corners in the order of the loops through them, and where in it each loop begins."""
+    import numpy as np
+
+    count = len(y)
+    by_column = np.lexsort((y, x))
+    partner = np.empty(count, np.intp)  # of each corner in its column; in its row it is the next
+    partner[by_column] = by_column[np.arange(count) ^ 1]
+    above: list[int] = partner.tolist()
+    seen = bytearray(count)
+    walk: list[int] = []
+    loops: list[int] = []
+    for first in range(0, count, 2):
+        if not seen[first]:
+            loops.append(len(walk))
+        at = first
+        while not seen[at]:
+            beside = at ^ 1
+            seen[at] = seen[beside] = 1
+            walk += (at, beside)
+            at = above[beside]
+    return walk, loops
+
+
+def mask_of(path: Floats, frame: Frame, limits: Limits) -> Outcome[Mask]:
+    """Give the pixels whose middles are inside of the path, as ImageJ selects them.
+
+    The mask is as large as `frame` if the path is within, and as the path otherwise. What is no
+    mask, because it has curves, open ends or fractions of pixels, is `UnsupportedPayload`.
+    """
+    import numpy as np
+
+    too_large = over_limit(_WORK * path.nbytes, limits)
+    native = array("f", path.astype(np.float32).tobytes())
+    parsed = _edges(native) if too_large is None else Failure(too_large)
+    if not is_successful(parsed):
+        return Failure(parsed.failure())
+    ends = np.frombuffer(parsed.unwrap(), np.float64).reshape(-1, 4)
+    if not np.isfinite(ends).all():
+        return Failure(damaged("ImageJ region", "a corner of its outline is nowhere"))
+    if (ends != np.rint(ends)).any() or (np.abs(ends) > EXACT).any():
+        return Failure(cannot_say("a composite whose corners are not those of pixels"))
+    edges = ends.astype(np.int64)
+    x, y = edges[:, 0::2], edges[:, 1::2]
+    if not edges.size or x.min() == x.max() or y.min() == y.max():
+        return Failure(damaged("ImageJ region", "its outline has no pixel inside"))
+    tight = Frame(int(y.min()), int(x.min()), int(y.max()), int(x.max()))
+    return _filled(edges, frame if frame.holds(tight) else tight, limits)
+
+
+def _filled(edges: Integers, frame: Frame, limits: Limits) -> Outcome[Mask]:
+    import numpy as np
+
+    shape = (frame.bottom - frame.top, frame.right - frame.left)
+    too_large = over_limit(math.prod(shape), limits)
+    room = allocated(shape, np.dtype(np.uint8)) if too_large is None else Failure(too_large)
+    if not is_successful(room):
+        return Failure(room.failure())
+    pixels = room.unwrap()
+    pixels[...] = 0
+    x1, y1, x2, y2 = (edges - [frame.left, frame.top] * 2).T
+    upright = x1 == x2
+    for y in (y1, y2):
+        _toggle(pixels, y[upright], x1[upright])
+    np.bitwise_xor.accumulate(pixels, axis=0, out=pixels)
+    slanted = ~upright & (y1 != y2)
+    if slanted.any():
+        if int(np.abs(y2 - y1)[slanted].sum()) > _CROSSINGS_MAX:
+            return Failure(cannot_say("a composite of so many slanted edges"))
+        for rows, columns in _crossed(*(each[slanted] for each in (x1, y1, x2, y2))):
+            _toggle(pixels, rows, columns)
+    np.bitwise_xor.accumulate(pixels, axis=1, out=pixels)
+    found = pixels.view(np.bool_)
+    found.flags.writeable = False
+    return Success(Mask(found, frame.top, frame.left))
+
+
+def _toggle(pixels: NDArray[np.uint8], y: Integers, x: Integers) -> None:
+    import numpy as np
+
+    inside = (y < pixels.shape[0]) & (x < pixels.shape[1])
+    flat = y[inside] * pixels.shape[1] + x[inside]
+    np.bitwise_xor.at(pixels.reshape(-1), flat, np.uint8(1))
+
+
+def _crossed(
+    x1: Integers, y1: Integers, x2: Integers, y2: Integers
+) -> Iterator[tuple[Integers, Integers]]:
+    """Give each row whose middle an edge crosses, and the first pixel right of the crossing."""
+    import numpy as np
+
+    down = y1 < y2
+    x, y, far = np.where(down, x1, x2), np.where(down, y1, y2), np.where(down, x2, x1)
+    heights = np.abs(y2 - y1)
+    ends = np.cumsum(heights)
+    for start in range(0, int(ends[-1]), _CHUNK):
+        crossing = np.arange(start, min(start + _CHUNK, int(ends[-1])))
+        edge = np.searchsorted(ends, crossing, side="right")
+        row = crossing - (ends - heights)[edge]
+        height, near = heights[edge], x[edge]
+        # In integers, so that a crossing in the very middle of a pixel is told from one beside it.
+        doubled = 2 * near * height + (2 * row + 1) * (far[edge] - near)
+        yield y[edge] + row, (doubled + height) // (2 * height)
+
+
+def _edges(path: array[float]) -> Outcome[array[float]]:
+    """Give the edges of a path, each as the x and y of its two ends."""
+    edges = array("d")
+    first = last = (math.nan, math.nan)
+    at, drawn, count = 0, False, len(path)
+    while at < count:
+        kind, length = path[at], 1 if path[at] == _CLOSE else 3
+        if kind in _CURVES:
+            return Failure(cannot_say("a composite with curves"))
+        if kind not in (_MOVE, _LINE, _CLOSE) or at + length > count:
+            return Failure(damaged("ImageJ region", "its outline is cut, or no outline"))
+        if kind == _MOVE and drawn:
+            return Failure(cannot_say("a composite with open lines"))
+        if kind == _MOVE:
+            first = last = (path[at + 1], path[at + 2])
+        else:
+            point = first if kind == _CLOSE else (path[at + 1], path[at + 2])
+            edges.extend((*last, *point))
+            last = point
+        drawn = kind == _LINE
+        at += length
+    return Failure(cannot_say("a composite with open lines")) if drawn else Success(edges)
