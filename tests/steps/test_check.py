@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from polystore import (
+    Convert,
     DiskConfig,
     FileFormat,
     InvalidSpec,
@@ -30,7 +31,7 @@ WRONG: Any = {"not": "a value"}
 CASES: list[tuple[str, Callable[[DiskConfig], Outcome[object]]]] = [
     ("load.format", lambda disk: load(disk, format=cast("FileFormat[object]", "tiff"))("a.npy")),
     ("save.if_exists", lambda disk: save(disk, if_exists=cast("Any", "replaced"))(ITEM)),
-    ("convert.to", lambda disk: convert(to=WRONG)(ITEM)),
+    ("convert.to", lambda disk: Convert[object](to=WRONG)(ITEM)),
     ("convert.casting", lambda disk: convert(to="numpy", casting=cast("Any", "safe"))(ITEM)),
     ("convert.copy", lambda disk: convert(to="numpy", copy=cast("Any", "no"))(ITEM)),
     ("convert.device", lambda disk: convert(to="numpy", device=WRONG)(ITEM)),
