@@ -16,6 +16,7 @@ from polystore.configs import (
     NPY,
     NPZ,
     PNG,
+    ROI,
     TIFF,
     DiskConfig,
     MemoryConfig,
@@ -88,6 +89,7 @@ BUILTIN = Entries(
         _format(TIFF, "formats.tiff", "TIFF_CODEC"),
         _format(PNG, "formats.png", "PNG_CODEC"),
         _format(JPEG, "formats.jpeg", "JPEG_CODEC"),
+        _format(ROI, "formats.roi", "ROI_CODEC"),
     ),
     frameworks=tuple(map(_framework, ("numpy", "torch", "jax"))),
 )
