@@ -15,7 +15,9 @@ from polystore.configs import (
     JPEG,
     NPY,
     NPZ,
+    OME_TIFF,
     PNG,
+    PT,
     ROI,
     TIFF,
     DiskConfig,
@@ -87,10 +89,12 @@ BUILTIN = Entries(
         _format(JAX_ARRAY, "framed", "JAX_CODEC"),
         _format(NPZ, "formats.npz", "NPZ_CODEC"),
         _format(TIFF, "formats.tiff", "TIFF_CODEC"),
+        _format(OME_TIFF, "formats.tiff", "OME_TIFF_CODEC"),
         _format(PNG, "formats.png", "PNG_CODEC"),
         _format(JPEG, "formats.jpeg", "JPEG_CODEC"),
+        _format(PT, "formats.pt", "PT_CODEC"),
         _format(ROI, "formats.roi", "ROI_CODEC"),
     ),
-    frameworks=tuple(map(_framework, ("numpy", "torch", "jax"))),
+    frameworks=tuple(map(_framework, ("numpy", "torch", "jax", "tensorflow", "cupy"))),
 )
 """Every built-in record, by kind."""
