@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from polystore.configs import (
+    CUPY_ARRAY,
     JAX_ARRAY,
     JPEG,
     NPY,
@@ -88,6 +89,7 @@ BUILTIN = Entries(
     formats=(
         _format(NPY, "formats.npy", "NPY_CODEC"),
         _format(JAX_ARRAY, "framed", "JAX_CODEC"),
+        _format(CUPY_ARRAY, "framed", "CUPY_CODEC"),
         _format(NPZ, "formats.npz", "NPZ_CODEC"),
         _format(TIFF, "formats.tiff", "TIFF_CODEC"),
         _format(OME_TIFF, "formats.tiff", "OME_TIFF_CODEC"),

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from attrs import evolve
 
-from polystore.configs import JAX_ARRAY
+from polystore.configs import CUPY_ARRAY, JAX_ARRAY
 from polystore.core.dtypes import PLAIN_DTYPES
 from polystore.core.errors import StorageError, UnsupportedPayload
 from polystore.core.item import Item
@@ -23,9 +23,10 @@ from polystore.core.records import (
     Transfer,
 )
 from polystore.formats.npy import ML_NPY_CODEC
+from polystore.frameworks.cupy import CUPY
 from polystore.frameworks.jax import JAX
 
-__all__ = ["JAX_CODEC", "framed"]
+__all__ = ["CUPY_CODEC", "JAX_CODEC", "framed"]
 
 A = TypeVar("A")
 
@@ -86,3 +87,6 @@ _JAX_DTYPES = PLAIN_DTYPES | {
 
 JAX_CODEC: Codec[Array] = framed(ML_NPY_CODEC, JAX_ARRAY, JAX, _JAX_DTYPES)
 """The record of `.jax`."""
+
+CUPY_CODEC: Codec[Array] = framed(ML_NPY_CODEC, CUPY_ARRAY, CUPY, PLAIN_DTYPES | {"bfloat16"})
+"""The record of `.cupy`. CuPy has no float8."""
