@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from polystore.configs import (
+    BMP,
     CUPY_ARRAY,
     JAX_ARRAY,
     JPEG,
@@ -95,6 +96,7 @@ BUILTIN = Entries(
         _format(OME_TIFF, "formats.tiff", "OME_TIFF_CODEC"),
         _format(PNG, "formats.png", "PNG_CODEC"),
         _format(JPEG, "formats.jpeg", "JPEG_CODEC"),
+        _format(BMP, "formats.bmp", "BMP_CODEC"),
         _format(PT, "formats.pt", "PT_CODEC"),
         _format(SAFETENSORS, "formats.safetensors", "SAFETENSORS_CODEC"),
         _format(ROI, "formats.roi", "ROI_CODEC"),
