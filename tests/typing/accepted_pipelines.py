@@ -120,6 +120,9 @@ compose(load(disk), convert(to="jax"), convert(to="torch"), convert(to="numpy"),
 # A framework's array goes to every store that holds arrays, with a rename between too.
 compose(load(disk), convert(to="torch", device="cpu", copy=False), save(zarr))
 compose(load(zarr), convert(to="jax"), rename(suffix=".npy"), save(disk))
+compose(load(disk), convert(to="tensorflow", device="gpu:0"), rename(suffix=""), save(zarr))
+compose(load(disk), convert(to="cupy", device="cuda:1", copy=True), save(zarr))
+compose(load(zarr), convert(to="cupy"), convert(to="tensorflow"), save(disk))
 compose(load(zarr), convert(to="jax", casting="same_kind"), rename(suffix=""), save(memory))
 
 # Options, a pipeline of pipelines, a dispatcher of one's own.

@@ -1,8 +1,9 @@
-"""Pipelines whose own annotations need JAX and PyTorch: checked where those are installed."""
+"""Pipelines whose own annotations need JAX, PyTorch and TensorFlow: checked where they are."""
 
 from typing import assert_type
 
 import jax
+import tensorflow as tf
 import torch
 
 from polystore import (
@@ -38,6 +39,16 @@ def summed(image: torch.Tensor) -> torch.Tensor:
     return image.sum(0)
 
 
+def flipped(image: tf.Tensor) -> tf.Tensor:
+    """Take and give tensors of TensorFlow."""
+    return image[::-1]
+
+
+def on_host(image: tf.Tensor) -> HostArray:
+    """Take a tensor of TensorFlow, give a host array."""
+    return image.numpy()
+
+
 def to_numpy(image: torch.Tensor) -> HostArray:
     """Take a tensor, give a host array."""
     return image.numpy()
@@ -54,6 +65,18 @@ assert_type(
 )
 compose(load(disk), convert(to="jax"), convert(to="torch"), apply(to_numpy), save(zarr))
 compose(load(disk), convert(to="torch"), rename(prefix="a/"), apply(summed), save(zarr))
+assert_type(
+    compose(load(disk), convert(to="tensorflow"), apply(flipped))("A01.tif"),
+    Outcome[Item[tf.Tensor]],
+)
+assert_type(
+    compose(load(disk), convert(to="tensorflow"), rename(suffix=""), save(zarr)),
+    Pipeline[KeyLike, Saved],
+)
+compose(load(zarr), convert(to="torch"), convert(to="tensorflow"), apply(on_host), save(disk))
+in_tensorflow = compose(load(disk), convert(to="tensorflow", device="cpu", copy=True))
+assert_type(in_tensorflow, Pipeline[KeyLike, Item[tf.Tensor, Array]])
+assert_type(in_tensorflow("A01.tif").map(lambda it: it.payload), Outcome[tf.Tensor])
 first = compose(load(disk), convert(to="jax"))
 assert_type(first, Pipeline[KeyLike, Item[jax.Array, Array]])
 assert_type(compose(first, rename(suffix=""), save(zarr)), Pipeline[KeyLike, Saved])

@@ -145,6 +145,8 @@ write("a.npy", object())  # refused
 compose(load(disk), convert(to="jax"), save(json_only))  # refused
 compose(load(disk), convert(to="torch"), save(json_only))  # refused
 compose(load(disk), convert(to="numpy"), save(json_only))  # refused
+compose(load(disk), convert(to="tensorflow"), save(json_only))  # refused
+compose(load(disk), convert(to="cupy"), save(json_only))  # refused
 compose(load(disk), convert(to=MLX), save(json_only))  # refused
 compose(load(disk), convert(to="jax"), rename(suffix=""), save(json_only))  # refused
 compose(load(disk), convert(to="jax"), rename("a"), rename("b"), save(json_only))  # refused
@@ -184,6 +186,8 @@ list_files("plate")  # refused
 
 # Wrong words and keys.
 convert(to="jaxx")  # refused
+convert(to="tensorfloww")  # refused
+convert(to="cupy", copy="no")  # refused
 convert(to="numpy", casting="unsafe")  # refused
 convert()  # refused
 save(disk, if_exists="overwrite")  # refused
