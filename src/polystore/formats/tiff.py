@@ -1,69 +1,87 @@
-"""TIFF, written with tifffile and read with its help: one array, its shape and axes."""
+"""TIFF, written with tifffile and read with its help: one array, its axes, sizes and channels.
+
+A `.tif` is what ImageJ takes for its own, or a plain TIFF that tifffile describes; an `.ome.tif`
+holds OME-XML. All three are TIFFs to any reader, and all are read here whatever their suffix.
+"""
 
 from __future__ import annotations
 
-import math
 import struct
-from importlib import import_module
-from typing import IO, Literal, cast
+from collections.abc import Callable
+from functools import partial
 
-from attrs import frozen
+from attrs import evolve
 
-from polystore.configs import TIFF, TiffOptions
+from polystore.configs import OME_TIFF, TIFF, TiffOptions
 from polystore.core.errors import UnsupportedPayload
-from polystore.core.item import Item
-from polystore.core.outcome import Failure, Outcome, catch, guard, is_successful
-from polystore.core.payload import HostArray, Payload, bytes_of
+from polystore.core.item import Item, Metadata
+from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
+from polystore.core.payload import HostArray, Json, Payload
 from polystore.core.records import Codec, Encoded
+from polystore.formats import imagej, ome
 from polystore.formats.refusals import cannot_hold, host_array, reason_of
-from polystore.formats.stream import Recorder
 from polystore.formats.tiffdecode import decode
+from polystore.formats.tiffnote import OURS, Known, Words, carried, note_of, note_text
+from polystore.formats.tiffscale import tag_words
+from polystore.formats.tiffwrite import (
+    COMPRESSIONS,
+    Description,
+    Layout,
+    is_big,
+    pages_of,
+    samples_of,
+    written,
+)
 
-__all__ = ["TIFF_CODEC"]
+__all__ = ["OME_TIFF_CODEC", "TIFF_CODEC"]
 
 _DTYPES = frozenset("?bhilqBHILQefdFD")
 """NumPy's letters for what SampleFormat and BitsPerSample can say: to 64 bits, complex to 128."""
 
-_CLASSIC_MAX = 2**32 - 2**25
-"""Bytes. Beyond it tifffile writes a BigTIFF, whose offsets have 64 bits."""
-
-_PAGE_BYTES = 2**9  # more than a page's directory takes, so that many small pages count, too
-
-_COMPRESSIONS = {"deflate": 8, "lzw": 5, "packbits": 32773, "zstd": 50000}
 _LEVELS = {"deflate": range(10), "zstd": range(-(2**17), 23)}  # zlib's, and Zstandard's
 
-_BYTE_ORDERS: dict[str, Literal["<", ">"]] = {"<": "<", ">": ">"}  # and native for the others
+_KINDS = ("auto", "imagej", "plain")
 
-_SAMPLES_MAX = 2**16 - 1  # of one pixel: SamplesPerPixel is a SHORT
+_Plan = tuple[Layout, Description]
 
 
-def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
-    found = host_array(item, "TIFF")
+def _encode(
+    name: str,
+    plan: Callable[[HostArray, Metadata, TiffOptions], Outcome[_Plan]],
+    item: Item[Payload],
+    options: object,
+    /,
+) -> Outcome[Encoded]:
+    found = host_array(item, name)
     if not is_successful(found):
         return Failure(found.failure())
     array = found.unwrap()
     how = options if isinstance(options, TiffOptions) else TiffOptions()
     problem = _problem(array, how)
     if problem is not None:
-        return Failure(cannot_hold("TIFF", *problem))
-    axes = _letters(item.metadata.axes, array.ndim)
-    present = item.metadata.present()
-    dropped = tuple(name for name in present if name != "axes" or axes is None)
+        return Failure(cannot_hold(name, *problem))
+    metadata, dropped = carried(item.metadata, array.ndim)
+    planned = plan(array, metadata, how)
+    if not is_successful(planned):
+        return Failure(planned.failure())
+    layout, described = planned.unwrap()
+    unwritable = partial(_unwritable, name)
     return guard(
-        lambda: _written(array, axes, how, dropped),
-        catch(ValueError, _unwritable),
-        catch(RuntimeError, _unwritable),
-        catch(struct.error, _unwritable),
+        lambda: evolve(written(array, layout, described, how), dropped=dropped),
+        catch(ValueError, unwritable),
+        catch(RuntimeError, unwritable),
+        catch(struct.error, unwritable),
     )
 
 
-def _unwritable(error: Exception) -> UnsupportedPayload:
-    return cannot_hold("TIFF", f"this array ({reason_of(error)})", "Save it as .npy or in Zarr.")
+def _unwritable(name: str, error: Exception) -> UnsupportedPayload:
+    return cannot_hold(name, f"this array ({reason_of(error)})", "Save it as .npy or in Zarr.")
 
 
 def _problem(array: HostArray, options: TiffOptions) -> tuple[str, str] | None:
     """Say what of the array or the options TIFF has no way to say, and what to do about it."""
-    if array.dtype.char not in _DTYPES:
+    # The letters of ml_dtypes are those of other dtypes in NumPy, and their kind is another.
+    if array.dtype.char not in _DTYPES or array.dtype.kind not in "biufc":
         return f"the dtype {array.dtype}", "Convert it to numbers of up to 64 bits, or use .npy."
     if array.size == 0:
         return f"an empty array, of shape {array.shape}", "Save it as .npy or in Zarr."
@@ -71,8 +89,14 @@ def _problem(array: HostArray, options: TiffOptions) -> tuple[str, str] | None:
         return f"an axis of {max(array.shape)}", "Save it as .npy or in Zarr."
     if array.dtype.char == "?" and array.size == 1 and array.ndim < 2:
         return "a single bool without two axes", "Make it an image: array.reshape(1, 1)."
-    if options.compression not in ("none", *_COMPRESSIONS):
-        known = ", ".join(("none", *_COMPRESSIONS))
+    return _option_problem(options)
+
+
+def _option_problem(options: TiffOptions) -> tuple[str, str] | None:
+    if options.kind not in _KINDS:
+        return f"the kind {options.kind!r}", f"Choose one of {', '.join(_KINDS)}."
+    if options.compression not in ("none", *COMPRESSIONS):
+        known = ", ".join(("none", *COMPRESSIONS))
         return f"the compression {options.compression!r}", f"Choose one of {known}."
     levels = _LEVELS.get(options.compression, range(0))
     if options.level is not None and options.level not in levels:
@@ -82,80 +106,127 @@ def _problem(array: HostArray, options: TiffOptions) -> tuple[str, str] | None:
     return None
 
 
-def _letters(axes: tuple[str, ...], ndim: int) -> str | None:
+def _tiff_plan(array: HostArray, metadata: Metadata, options: TiffOptions) -> Outcome[_Plan]:
+    if options.kind == "plain":
+        return Success(_plain_plan(array, metadata))
+    letters = imagej.imagej_axes(array.shape, metadata.axes, array.dtype.char)
+    problem = _imagej_problem(array, letters, options)
+    if options.kind == "imagej":
+        if problem is not None:
+            advice = "Convert it, reorder its axes, or leave the kind to polystore: kind='auto'."
+            return Failure(cannot_hold("An ImageJ TIFF", problem, advice))
+        return Success(_imagej_plan(array, metadata, letters))
+    if problem is not None or not metadata.axes or is_big(array, pages_of(array.shape, letters)):
+        return Success(_plain_plan(array, metadata))
+    if not imagej.is_told(imagej.words_of(Known(array.shape, metadata), letters)):
+        return Success(_plain_plan(array, metadata))
+    return Success(_imagej_plan(array, metadata, letters))
+
+
+def _imagej_problem(array: HostArray, letters: str, options: TiffOptions) -> str | None:
+    if options.compression == "zstd":
+        return "the compression 'zstd'"
+    problem = imagej.stack_problem(array.shape, letters, array.dtype.char)
+    if problem is None and options.compression != "none":
+        is_long = is_big(array, pages_of(array.shape, letters))
+        return "a compressed array of 4 GiB and more" if is_long else None
+    return problem
+
+
+def _imagej_plan(array: HostArray, metadata: Metadata, letters: str) -> _Plan:
+    known = Known(array.shape, metadata)
+    words = imagej.words_of(known, letters)
+    note = note_of(known, _seen(known, letters, lambda axes: imagej.said_by(words, axes)))
+    layout = pages_of(array.shape, letters)
+    text = imagej.description(words, note_text(note) if note else None)
+    described = Description(
+        text=text.encode("ascii"),
+        resolution=_resolution(words),
+        resolution_unit=1,
+        labels=imagej.labels_of(words),
+        only_first=is_big(array, layout),
+    )
+    return layout, described
+
+
+def _resolution(words: Words) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    if "XResolution" not in words:
+        return None
+    x, y = (
+        (int(over), int(under))
+        for over, _, under in (words[key].partition("/") for key in ("XResolution", "YResolution"))
+    )
+    return x, y
+
+
+def _seen(known: Known, letters: str, said_by: Callable[[list[str]], Metadata]) -> Known:
+    """Give what readers see, who take an axis of length 1 for none unless it is x or y."""
+    seen = [
+        (axis.replace("s", "c"), length)
+        for axis, length in zip(letters, known.shape, strict=True)
+        if length > 1 or axis in "yx"
+    ]
+    return Known(tuple(length for _, length in seen), said_by([axis for axis, _ in seen]))
+
+
+def _plain_plan(array: HostArray, metadata: Metadata) -> _Plan:
+    """Give the plan of a TIFF with tifffile's own description, in which our note stands."""
+    known = Known(array.shape, metadata)
+    letters = _letters(metadata.axes)
+    words = tag_words(known)
+    extra: dict[str, Json] = {} if letters is None else {"axes": letters}
+    note = note_of(known, Known(array.shape, Metadata(axes=metadata.axes)))
+    if letters is None and metadata.present():
+        note["axes"] = list(metadata.axes)  # also that there are none: readers make some up
+    if letters is None and array.size == 1 and array.ndim > 4:
+        # tifffile fails to make up axes for such an array; `Q` is its letter for "not known".
+        extra["axes"] = "Q" * (array.ndim - 2) + "YX"
+    if note:
+        extra[OURS] = note
+    described = Description(
+        extra=extra, resolution=_resolution(words), resolution_unit=3 if words else None
+    )
+    return Layout(array.shape, samples_of(array, metadata.axes)), described
+
+
+def _letters(axes: tuple[str, ...]) -> str | None:
     """Give the axes as the letters that tifffile keeps, or `None` if it cannot keep them."""
     letters = "".join(axes).upper()  # of which it reads S as samples, and Q and I as not known
     single = all(len(name) == 1 and name.isascii() and name.islower() for name in axes)
-    known = single and len(set(letters)) == len(letters) == ndim and not set("QIS") & set(letters)
+    known = single and len(set(letters)) == len(letters) and not set("QIS") & set(letters)
     return letters if known and letters else None
 
 
-@frozen
-class _Layout:
-    """How tifffile is to lay an array out: in how many pages, and what the last axis is."""
-
-    photometric: Literal["minisblack", "rgb"] | None
-    planarconfig: Literal["contig"] | None
-    pages: int
-
-
-def _layout(array: HostArray, axes: str | None) -> _Layout:
-    """Choose the layout. What tifffile would guess, and warn that it will cease to, is said here.
-
-    A last axis of 3 or 4, or one that is named `c`, is the samples of a pixel: RGB for 8 and 16
-    bits unsigned, as viewers expect. Any other array is a sequence of gray pages.
-    """
-    if array.ndim < 3 or array.dtype.char == "?":
-        return _Layout(None, None, math.prod(array.shape[:-2]))  # there is nothing to guess
-    last = array.shape[-1]
-    is_samples = last in (3, 4) if axes is None else axes[-1] == "C"
-    if not is_samples or not 1 < last <= _SAMPLES_MAX:
-        return _Layout("minisblack", None, math.prod(array.shape[:-2]))
-    is_color = array.dtype.char in "BH" and last in (3, 4)
-    return _Layout("rgb" if is_color else "minisblack", "contig", math.prod(array.shape[:-3]))
-
-
-def _written(
-    array: HostArray, axes: str | None, options: TiffOptions, dropped: tuple[str, ...]
-) -> Encoded:
-    """Write with tifffile; samples that it would not change stay in the array's own memory."""
-    import numpy as np
-    from tifffile import TiffWriter
-
-    array = np.asarray(array, order="C")
-    layout = _layout(array, axes)
-    as_is = options.compression == "none" and array.dtype.char != "?"
-    if options.compression != "none":
-        import_module("imagecodecs")  # or else tifffile would fall back on less
-
-    if array.size == 1 and array.ndim > 4:
-        # tifffile fails to make up axes for such an array; `Q` is its letter for "not known".
-        axes = axes or "Q" * (array.ndim - 2) + "YX"
-    recorder = Recorder()
-    with TiffWriter(
-        cast("IO[bytes]", recorder),
-        bigtiff=array.nbytes + _PAGE_BYTES * layout.pages > _CLASSIC_MAX,
-        byteorder=_BYTE_ORDERS.get(array.dtype.byteorder),
-    ) as writer:
-        place = writer.write(
-            None if as_is else array,  # a hole as large as the array, or the array
-            shape=array.shape,
-            dtype=array.dtype,
-            photometric=layout.photometric,
-            planarconfig=layout.planarconfig,
-            compression=_COMPRESSIONS.get(options.compression),
-            compressionargs={} if options.level is None else {"level": options.level},
-            metadata={} if axes is None else {"axes": axes},
-            returnoffset=True,
-        )
-    if as_is and place is not None:
-        buffers = tuple(recorder.buffers(place[0], bytes_of(array)))
-    else:
-        buffers = tuple(recorder.buffers())
-    return Encoded(buffers, recorder.size, dropped)
+def _ome_plan(array: HostArray, metadata: Metadata, options: TiffOptions) -> Outcome[_Plan]:
+    dtype = array.dtype.char
+    letters = ome.ome_axes(array.shape, metadata.axes, dtype)
+    problem = ome.image_problem(array.shape, letters, dtype)
+    if problem is None and options.kind != "auto":
+        problem = f"the kind {options.kind!r}"
+    if problem is not None:
+        advice = "Convert it or reorder its axes, or save it as .tif or in Zarr."
+        return Failure(cannot_hold("OME-TIFF", problem, advice))
+    known = Known(array.shape, metadata)
+    words = ome.words_of(known, letters, dtype)
+    note = note_of(known, _seen(known, letters, lambda axes: ome.said_by(words, axes)))
+    described = Description(text=ome.ome_xml(words, note))
+    return Success((pages_of(array.shape, letters), described))
 
 
 TIFF_CODEC: Codec[HostArray] = Codec(
-    format=TIFF, encode=_encode, decode=decode, open=None, options=TiffOptions
+    format=TIFF,
+    encode=partial(_encode, "TIFF", _tiff_plan),
+    decode=decode,
+    open=None,
+    options=TiffOptions,
 )
 """The record of TIFF."""
+
+OME_TIFF_CODEC: Codec[HostArray] = Codec(
+    format=OME_TIFF,
+    encode=partial(_encode, "OME-TIFF", _ome_plan),
+    decode=decode,
+    open=None,
+    options=TiffOptions,
+)
+"""The record of OME-TIFF."""

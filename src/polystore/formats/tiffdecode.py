@@ -12,21 +12,18 @@ import sys
 from typing import IO, TYPE_CHECKING, cast
 
 from polystore.core.errors import StorageError, TooLarge
-from polystore.core.item import Metadata
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
-from polystore.core.payload import HostArray, Json, bytes_of
+from polystore.core.payload import HostArray, bytes_of
 from polystore.core.records import Decoded, Limits, Readable
 from polystore.formats.ifd import Layout, Skeleton, survey
 from polystore.formats.omebounds import ome_problem, parse_ome
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
 from polystore.formats.stream import ReadableFile
-from polystore.formats.tiffscale import physical_size
+from polystore.formats.tiffmeta import known_of, unseen_pages
 from polystore.formats.tiffsegments import fill, segment_problem, unreadable
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
     from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 __all__ = ["decode"]
@@ -121,21 +118,15 @@ def _read(
         if problem is not None:
             return Failure(damaged("TIFF", problem))
         array = _array(tif.series[0], source, skeleton, limits)
-        return array.map(lambda it: Decoded(it, _metadata(tif, ome, it.ndim, skeleton)))
-
-
-def _unseen(tif: TiffFile, skeleton: Skeleton) -> int:
-    """Give how many pages of the file are in none of its series."""
-    levels = [level for series in tif.series for level in series.levels]
-    seen = sum(len(level) for level in levels if len(level.keyframe.treeindex) == 1)
-    return max(len(skeleton.layouts) - seen, 0)
+        known = known_of(tif, ome, unseen_pages(tif, skeleton))
+        return array.map(lambda it: Decoded(it.reshape(known.shape), known.metadata))
 
 
 def _unseen_problem(tif: TiffFile, skeleton: Skeleton) -> str | None:
     if not tif.series:
         return "it holds no image"
     # A description that tifffile wrote itself covers all pages, or it is not what was written.
-    if tif.series[0].kind == "shaped" and _unseen(tif, skeleton):
+    if tif.series[0].kind == "shaped" and unseen_pages(tif, skeleton):
         return "its description leaves out some of its pages"
     return None
 
@@ -223,32 +214,3 @@ def _misfit(series: TiffPageSeries, skeleton: Skeleton, nbytes: int, size: int) 
 def _layout(page: TiffPage | TiffFrame, skeleton: Skeleton) -> Layout | None:
     """Give the layout of a page of the chain; sub-pages have none here."""
     return skeleton.layouts[page.index] if len(page.treeindex) == 1 else None
-
-
-def _metadata(tif: TiffFile, ome: Element | None, ndim: int, skeleton: Skeleton) -> Metadata:
-    first, *others = tif.series
-    listed: list[Json] = [
-        {
-            "name": series.name,
-            "shape": [int(length) for length in series.shape],
-            "dtype": str(series.dtype),
-            "axes": series.axes.lower(),
-        }
-        for series in others
-    ]
-    unseen = _unseen(tif, skeleton)
-    attributes: dict[str, Json] = {}
-    attributes |= {"other_series": listed} if listed else {}
-    attributes |= {"other_pages": unseen} if unseen else {}
-    axes = _axes(first.axes, ndim)
-    scale, unit = physical_size(tif, ome, axes)
-    return Metadata(axes=axes, scale=scale, unit=unit, attributes=attributes)
-
-
-def _axes(letters: str, ndim: int) -> tuple[str, ...]:
-    """Give tifffile's letters as names of axes; none if one is unknown (`Q`, `I`) or double."""
-    names = tuple(letters.lower())
-    if "c" not in names:
-        names = tuple("c" if name == "s" else name for name in names)
-    known = len(set(names)) == len(names) == ndim and all(name.isalpha() for name in names)
-    return names if known and not {"q", "i"} & set(names) else ()

@@ -1,114 +1,125 @@
-"""The physical size of a TIFF's pixels, where the file truly says it: in OME, ImageJ or tags."""
+"""The physical size of a TIFF's pixels, as its resolution tags say it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from polystore.core.item import Metadata
+from polystore.formats.tiffnote import Known, Words
+from polystore.formats.units import converted
+
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+    from tifffile import TiffPage
 
-    from tifffile import TiffFile
-
-__all__ = ["physical_size"]
+__all__ = [
+    "Steps",
+    "pixel_steps",
+    "rational_of",
+    "resolution_in",
+    "sized",
+    "steps_of",
+    "tag_steps",
+    "tag_words",
+]
 
 Steps: TypeAlias = "dict[str, tuple[float, str]]"
 """By the name of an axis: how far one step goes, and in which unit."""
 
-# As OME, ImageJ and its plugins write them, and as OME-Zarr names them (after UDUNITS).
-_UNITS = {
-    **dict.fromkeys(
-        ("µm", "μm", "um", "micron", "microns", "micrometer", "\\u00B5m"), "micrometer"
-    ),
-    "nm": "nanometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
-    "km": "kilometer",
-    "pm": "picometer",
-    "Å": "angstrom",
-    "in": "inch",
-    "inch": "inch",
-    "s": "second",
-    "sec": "second",
-    "ms": "millisecond",
-    "µs": "microsecond",
-    "ns": "nanosecond",
-    "min": "minute",
-    "h": "hour",
-    "d": "day",
-}
+_RATIONAL_MAX = 2**31 - 1
+"""TIFF's rationals are of 32 bits; some readers take them for signed."""
 
 # ResolutionUnit. Inches are left out: they are dots per inch of a print, 72 of them in most files.
-_RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
+_RESOLUTION_UNITS = {"3": "centimeter", "4": "millimeter", "5": "micrometer"}
+
+_AXES = {"x": "XResolution", "y": "YResolution"}
+_CODES = {"XResolution": 282, "YResolution": 283}
+_UNIT = "ResolutionUnit"
 
 
-def physical_size(
-    tif: TiffFile, ome: Element | None, axes: tuple[str, ...]
-) -> tuple[tuple[float, ...], tuple[str, ...]]:
+def steps_of(metadata: Metadata) -> Steps:
+    """Give the steps of those axes whose scale and unit are both known.
+
+    >>> steps_of(Metadata(axes=("y", "x"), scale=(2.0, 1.0), unit=("micrometer", "")))
+    {'y': (2.0, 'micrometer')}
+    """
+    if not len(metadata.axes) == len(metadata.scale) == len(metadata.unit):
+        return {}
+    said = zip(metadata.axes, metadata.scale, metadata.unit, strict=True)
+    return {axis: (step, unit) for axis, step, unit in said if unit and _is_size(step) and step > 0}
+
+
+def sized(axes: tuple[str, ...], steps: Steps) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """Give the scale and the unit of each axis, or two empty tuples if no axis has any.
 
-    `ome` is the root of the OME-XML, if there is one. An axis of which nothing is said has scale
-    1.0 and no unit (`""`), as in OME-Zarr.
+    An axis of which nothing is said has scale 1.0 and no unit (`""`), as in OME-Zarr.
+
+    >>> sized(("z", "x"), {"x": (0.5, "micrometer")})
+    ((1.0, 0.5), ('', 'micrometer'))
     """
-    if ome is not None:
-        steps = _from_ome(ome)
-    elif tif.is_imagej:
-        steps = _from_imagej(tif)
-    else:
-        steps = _from_resolution(tif)
-    known = {axis: step for axis, step in steps.items() if math.isfinite(step[0]) and step[0] > 0}
+    known = {axis: step for axis, step in steps.items() if _is_size(step[0]) and step[0] > 0}
     if known.keys().isdisjoint(axes):
         return (), ()
     found = [known.get(axis, (1.0, "")) for axis in axes]
     return tuple(size for size, _ in found), tuple(unit for _, unit in found)
 
 
-def _from_ome(root: Element) -> Steps:
-    pixels = next((each for each in root.iter() if each.tag.endswith("Pixels")), None)
-    if pixels is None:
-        return {}
-    said = {axis: (f"PhysicalSize{axis.upper()}", "µm") for axis in "xyz"}
-    said["t"] = ("TimeIncrement", "s")
-    return {
-        axis: (_number(pixels.get(name)), _UNITS.get(pixels.get(f"{name}Unit", default), ""))
-        for axis, (name, default) in said.items()
-    }
+def _is_size(step: float) -> bool:
+    return math.isfinite(step)
 
 
-def _from_imagej(tif: TiffFile) -> Steps:
-    said = cast("Mapping[str, object]", tif.imagej_metadata or {})
-    unit = _UNITS.get(str(said.get("unit", "")), "")
-    steps = {"t": (_number(said.get("finterval")), "second")}
-    if unit:
-        steps |= {axis: (step, unit) for axis, step in _pixel(tif).items()}
-        steps["z"] = (_number(said.get("spacing")), unit)
-    return steps
+def rational_of(step: float) -> str | None:
+    """Give pixels per unit as a TIFF says them, or `None` for sizes beyond its integers.
+
+    >>> rational_of(0.65), rational_of(1e-12)
+    ('20/13', None)
+    """
+    pixels = 1 / Fraction(step)
+    if not Fraction(1, _RATIONAL_MAX) < pixels < _RATIONAL_MAX:
+        return None
+    near = pixels.limit_denominator(min(_RATIONAL_MAX, int(_RATIONAL_MAX / pixels)))
+    return f"{near.numerator}/{near.denominator}" if 0 < near.numerator <= _RATIONAL_MAX else None
 
 
-def _from_resolution(tif: TiffFile) -> Steps:
-    code = cast("object", tif.pages.first.tags.valueof(296))  # ResolutionUnit
-    unit = _RESOLUTION_UNITS.get(code, "") if isinstance(code, int) else ""
-    return {axis: (step, unit) for axis, step in _pixel(tif).items()} if unit else {}
+def tag_words(known: Known) -> Words:
+    """Give the resolution tags for an image in a unit of length; none for others."""
+    steps = steps_of(known.metadata)
+    words: dict[str, str] = {}
+    for axis, name in _AXES.items():
+        step, unit = steps.get(axis, (0.0, ""))
+        centimeters = converted(step, unit, "centimeter") if unit else None
+        rational = rational_of(centimeters) if centimeters else None
+        if rational is None:
+            return {}
+        words[name] = rational
+    return words | {_UNIT: "3"}
 
 
-def _pixel(tif: TiffFile) -> dict[str, float]:
+def tag_steps(words: Words) -> Steps:
+    """Give what the resolution tags say, where their unit is metric."""
+    unit = _RESOLUTION_UNITS.get(words.get(_UNIT, ""), "")
+    return pixel_steps(words, unit) if unit else {}
+
+
+def pixel_steps(words: Words, unit: str) -> Steps:
     """Give how far one pixel goes along x and y, in the unit that the file has."""
-    tags = tif.pages.first.tags
-    steps: dict[str, float] = {}
-    for axis, code in (("x", 282), ("y", 283)):  # XResolution, YResolution: pixels per unit
-        resolution = cast("object", tags.valueof(code))
-        match resolution:
-            case (int(pixels), int(units)) if pixels > 0:
-                steps[axis] = units / pixels
-            case _:
-                steps[axis] = math.nan
+    steps: Steps = {}
+    for axis, name in _AXES.items():
+        pixels, slash, units = words.get(name, "").partition("/")
+        if slash and int(pixels) > 0:
+            steps[axis] = (int(units) / int(pixels), unit)
     return steps
 
 
-def _number(said: object) -> float:
-    try:
-        return float(cast("str", said))
-    except (TypeError, ValueError):
-        return math.nan
+def resolution_in(page: TiffPage) -> dict[str, str]:
+    """Give the resolution tags of a page as words."""
+    words: dict[str, str] = {}
+    for name, code in _CODES.items():
+        match cast("object", page.tags.valueof(code)):
+            case (int(pixels), int(units)):
+                words[name] = f"{pixels}/{units}"
+            case _:
+                pass
+    unit = cast("object", page.tags.valueof(296))
+    return words | {_UNIT: str(int(unit))} if isinstance(unit, int) else words
