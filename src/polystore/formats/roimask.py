@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from polystore.core.records import Limits
 
-    Integers: TypeAlias = NDArray[np.int64]
+    Edges: TypeAlias = NDArray[np.float64]
     Floats: TypeAlias = NDArray[np.float32]
 
-__all__ = ["EXACT", "Frame", "mask_of", "path_of"]
+__all__ = ["EXACT", "Frame", "Selected", "mask_of", "path_of"]
 
 EXACT = 2**24
 """Pixels. To here, float32 says every integer."""
@@ -116,11 +116,19 @@ def _walked(y: NDArray[np.intp], x: NDArray[np.intp]) -> tuple[list[int], list[i
     return walk, loops
 
 
-def mask_of(path: Floats, frame: Frame, limits: Limits) -> Outcome[Mask]:
+@frozen
+class Selected:
+    """The pixels that a path selects, and whether the path is their outline, and no other."""
+
+    mask: Mask
+    is_outline: bool
+
+
+def mask_of(path: Floats, frame: Frame, limits: Limits) -> Outcome[Selected]:
     """Give the pixels whose middles are inside of the path, as ImageJ selects them.
 
     The mask is as large as `frame` if the path is within, and as the path otherwise. What is no
-    mask, because it has curves, open ends or fractions of pixels, is `UnsupportedPayload`.
+    area, because it has curves or open ends, is `UnsupportedPayload`.
     """
     import numpy as np
 
@@ -132,17 +140,17 @@ def mask_of(path: Floats, frame: Frame, limits: Limits) -> Outcome[Mask]:
     ends = np.frombuffer(parsed.unwrap(), np.float64).reshape(-1, 4)
     if not np.isfinite(ends).all():
         return Failure(damaged("ImageJ region", "a corner of its outline is nowhere"))
-    if (ends != np.rint(ends)).any() or (np.abs(ends) > EXACT).any():
-        return Failure(cannot_say("a composite whose corners are not those of pixels"))
-    edges = ends.astype(np.int64)
-    x, y = edges[:, 0::2], edges[:, 1::2]
-    if not edges.size or x.min() == x.max() or y.min() == y.max():
+    if (np.abs(ends) > EXACT).any():
+        return Failure(cannot_say("a composite that lies so far out"))
+    x, y = ends[:, 0::2], ends[:, 1::2]
+    if not ends.size or x.min() == x.max() or y.min() == y.max():
         return Failure(damaged("ImageJ region", "its outline has no pixel inside"))
-    tight = Frame(int(y.min()), int(x.min()), int(y.max()), int(x.max()))
-    return _filled(edges, frame if frame.holds(tight) else tight, limits)
+    low, high = (np.floor(y.min()), np.floor(x.min())), (np.ceil(y.max()), np.ceil(x.max()))
+    tight = Frame(*map(int, (*low, *high)))
+    return _filled(ends, frame if frame.holds(tight) else tight, limits)
 
 
-def _filled(edges: Integers, frame: Frame, limits: Limits) -> Outcome[Mask]:
+def _filled(edges: Edges, frame: Frame, limits: Limits) -> Outcome[Selected]:
     import numpy as np
 
     shape = (frame.bottom - frame.top, frame.right - frame.left)
@@ -152,49 +160,47 @@ def _filled(edges: Integers, frame: Frame, limits: Limits) -> Outcome[Mask]:
         return Failure(room.failure())
     pixels = room.unwrap()
     pixels[...] = 0
-    x1, y1, x2, y2 = (edges - [frame.left, frame.top] * 2).T
-    upright = x1 == x2
-    for y in (y1, y2):
-        _toggle(pixels, y[upright], x1[upright])
+    edges = edges - [frame.left, frame.top] * 2
+    along = (edges[:, 0] == edges[:, 2]) & (edges == np.rint(edges)).all(axis=1)
+    for x, y in ((0, 1), (2, 3)):
+        _toggle(pixels, edges[along, y], edges[along, x])
     np.bitwise_xor.accumulate(pixels, axis=0, out=pixels)
-    slanted = ~upright & (y1 != y2)
-    if slanted.any():
-        if int(np.abs(y2 - y1)[slanted].sum()) > _CROSSINGS_MAX:
+    level = edges[:, 1] == edges[:, 3]
+    across = edges[~along & ~level]
+    if across.size:
+        if np.abs(across[:, 1] - across[:, 3]).sum() > _CROSSINGS_MAX:
             return Failure(cannot_say("a composite of so many slanted edges"))
-        for rows, columns in _crossed(*(each[slanted] for each in (x1, y1, x2, y2))):
+        for rows, columns in _crossed(across):
             _toggle(pixels, rows, columns)
     np.bitwise_xor.accumulate(pixels, axis=1, out=pixels)
     found = pixels.view(np.bool_)
     found.flags.writeable = False
-    return Success(Mask(found, frame.top, frame.left))
+    return Success(Selected(Mask(found, frame.top, frame.left), not across.size))
 
 
-def _toggle(pixels: NDArray[np.uint8], y: Integers, x: Integers) -> None:
+def _toggle(pixels: NDArray[np.uint8], y: NDArray[np.float64], x: NDArray[np.float64]) -> None:
     import numpy as np
 
     inside = (y < pixels.shape[0]) & (x < pixels.shape[1])
-    flat = y[inside] * pixels.shape[1] + x[inside]
+    flat = (y[inside] * pixels.shape[1] + x[inside]).astype(np.int64)
     np.bitwise_xor.at(pixels.reshape(-1), flat, np.uint8(1))
 
 
-def _crossed(
-    x1: Integers, y1: Integers, x2: Integers, y2: Integers
-) -> Iterator[tuple[Integers, Integers]]:
+def _crossed(edges: Edges) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Give each row whose middle an edge crosses, and the first pixel right of the crossing."""
     import numpy as np
 
-    down = y1 < y2
-    x, y, far = np.where(down, x1, x2), np.where(down, y1, y2), np.where(down, x2, x1)
-    heights = np.abs(y2 - y1)
+    down = edges[:, 1] < edges[:, 3]
+    x1, y1, x2, y2 = np.where(down[:, None], edges, edges[:, [2, 3, 0, 1]]).T
+    first = np.ceil(y1 - 0.5)
+    heights = (np.ceil(y2 - 0.5) - first).astype(np.int64)
     ends = np.cumsum(heights)
     for start in range(0, int(ends[-1]), _CHUNK):
         crossing = np.arange(start, min(start + _CHUNK, int(ends[-1])))
         edge = np.searchsorted(ends, crossing, side="right")
-        row = crossing - (ends - heights)[edge]
-        height, near = heights[edge], x[edge]
-        # In integers, so that a crossing in the very middle of a pixel is told from one beside it.
-        doubled = 2 * near * height + (2 * row + 1) * (far[edge] - near)
-        yield y[edge] + row, (doubled + height) // (2 * height)
+        row = first[edge] + crossing - (ends - heights)[edge]
+        share = (row + 0.5 - y1[edge]) / (y2 - y1)[edge]
+        yield row, np.floor(x1[edge] + share * (x2 - x1)[edge] + 0.5)
 
 
 def _edges(path: array[float]) -> Outcome[array[float]]:

@@ -100,9 +100,18 @@ def region_of(content: bytes, unnamed: str, limits: Limits) -> Outcome[Found]:
     from roifile import ImagejRoi
 
     roi = ImagejRoi.frombytes(bare)
-    return _shape(roi, header, limits).map(
+    unread = _unread(roi, header, content)
+    if roi.multi_coordinates is not None:
+        return mask_of(roi.multi_coordinates, header.frame, limits).map(
+            lambda found: Found(
+                Roi(name, found.mask, _position(roi)),
+                unread if found.is_outline else ("outline", *unread),
+                found.mask.pixels.nbytes,
+            )
+        )
+    return _shape(roi, header).map(
         lambda shape: Found(
-            Roi(name, shape, _position(roi)), _unread(roi, header, content), _nbytes(shape, header)
+            Roi(name, shape, _position(roi)), unread, header.count * _BYTES_PER_POINT
         )
     )
 
@@ -193,11 +202,7 @@ def _from_0(place: int) -> int | None:
     return place - 1 if place > 0 else None
 
 
-def _shape(roi: ImagejRoi, header: _Header, limits: Limits) -> Outcome[Shape]:
-    if header.path > 0:
-        if roi.multi_coordinates is None:
-            return Failure(_damaged("its outline is missing"))
-        return mask_of(roi.multi_coordinates, header.frame, limits).map(lambda mask: mask)
+def _shape(roi: ImagejRoi, header: _Header) -> Outcome[Shape]:
     if header.kind in (_RECT, _OVAL):
         return _box(roi, header)
     if header.kind == _LINE:
@@ -250,11 +255,6 @@ def _counted(points: Vertices, roi: ImagejRoi) -> Points:
         return Points(points)
     slices = map(_from_0, roi.counter_positions.tolist())
     return Points(points, roi.counters.tolist(), tuple(slices))
-
-
-def _nbytes(shape: Shape, header: _Header) -> int:
-    pixels = getattr(shape, "pixels", None)
-    return header.count * _BYTES_PER_POINT if pixels is None else int(pixels.nbytes)
 
 
 def _unread(roi: ImagejRoi, header: _Header, content: bytes) -> tuple[str, ...]:
