@@ -244,6 +244,12 @@ def test_a_lie_is_told(content: bytes, reason: str) -> None:
     assert peak < 2**20
 
 
+def test_runs_that_lead_nowhere_end() -> None:
+    content = bmp((1, 2**18), 8, b"\0\2\0\0" * (2**21 + 1), palette=COLORS, compression=RLE8)
+    error = BMP_CODEC.decode(source_of(content), Limits()).failure()
+    assert "more than 2097152 runs" in error.message
+
+
 def test_the_limit_is_kept() -> None:
     content = bmp((100, 100), 1, bytes(1600), palette=COLORS[:8])
     assert isinstance(BMP_CODEC.decode(source_of(content), Limits(29_999)).failure(), TooLarge)

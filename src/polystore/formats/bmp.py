@@ -18,7 +18,7 @@ from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_s
 from polystore.core.payload import HostArray, Payload, bytes_of
 from polystore.core.records import Buffer, Codec, Decoded, Encoded, Limits, Readable
 from polystore.formats.bmpheader import HEAD_MAX, Layout, layout_of
-from polystore.formats.bmpruns import RUNS_MAX, unpacked
+from polystore.formats.bmpruns import unpacked
 from polystore.formats.magic import HEAD, content_of
 from polystore.formats.pixels import IMAGE_AXES, dropped_from, native, room_for
 from polystore.formats.refusals import cannot_hold, damaged, foreign, host_array
@@ -126,15 +126,13 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
     if not is_successful(read):
         return Failure(read.failure())
     layout = read.unwrap()
-    if layout.runs and layout.stored > RUNS_MAX:
-        reason = f"its {layout.stored} bytes of runs are more than are decoded here"
-        return Failure(damaged("BMP", reason))
     pixels = layout.width * layout.height
     # The longest run says 255 pixels in 2 bytes; a nearly empty image may leave out the rest.
     if layout.runs and pixels > max(128 * layout.stored, _STRIP):
         reason = f"it claims {pixels} pixels, which its {layout.stored} bytes of runs cannot hold"
         return Failure(damaged("BMP", reason))
-    room = room_for(layout.shape, np.dtype(np.uint8), limits, pixels if layout.runs else 0)
+    beside = pixels + layout.stored if layout.runs else 0
+    room = room_for(layout.shape, np.dtype(np.uint8), limits, beside)
     if not is_successful(room):
         return Failure(room.failure())
     array = room.unwrap()

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from polystore.core.payload import HostArray
     from polystore.formats.bmpheader import Layout
 
-__all__ = ["RUNS_MAX", "unpacked"]
+__all__ = ["unpacked"]
 
-RUNS_MAX = 2**24
-"""Bytes. They are read one by one, in a few seconds at most; a BMP of more has no use for runs."""
+_RUNS_MAX = 2**21
+"""They are read one by one, so many in a second or two; who has more has no use for them."""
 
 _END_OF_ROW, _END, _MOVE = range(3)
 
@@ -19,14 +19,16 @@ _END_OF_ROW, _END, _MOVE = range(3)
 def unpacked(content: bytes, layout: Layout) -> HostArray:
     """Give the palette's indices, in the order of the file; where nothing is said they are 0.
 
-    `ValueError` if it ends early, or a run goes beyond its row.
+    `ValueError` if it ends early, a run goes beyond its row, or there are more than 2 million.
     """
     import numpy as np
 
     width, total = layout.width, layout.width * layout.height
     out = bytearray(total)
     column, row, at = 0, 0, 0  # `row` is where the row begins
-    while row < total:
+    for _ in range(_RUNS_MAX):
+        if row >= total:
+            break
         if at + 2 > len(content):
             raise ValueError("its runs end before its pixels do")
         count, value = content[at], content[at + 1]
@@ -50,6 +52,8 @@ def unpacked(content: bytes, layout: Layout) -> HostArray:
             raise ValueError("a run of it goes beyond its row")
         out[row + column : row + column + len(run)] = run
         column += len(run)
+    else:
+        raise ValueError(f"it has more than {_RUNS_MAX} runs, which is the most decoded here")
     return np.frombuffer(out, np.uint8).reshape(layout.height, width)
 
 
