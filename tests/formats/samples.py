@@ -46,7 +46,7 @@ KNOWN = Metadata(
     channel_names=("DAPI", "GFP"),
     attributes={"well": "A01"},
 )
-CURVE = tuple((10 + 8 * math.sin(i), 10 + 8 * math.cos(i)) for i in range(9))
+CURVE = tuple((10 + round(8 * math.sin(i)) / 4, 10 + round(8 * math.cos(i)) / 4) for i in range(9))
 
 ITEMS: tuple[Item[Payload], ...] = (
     Item("x", GRAY),

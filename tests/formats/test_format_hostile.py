@@ -32,4 +32,5 @@ def test_damaged_files_are_decoded_or_refused(name: str, tmp_path: Path) -> None
     )
     report: dict[str, dict[str, int]] = json.loads(run.stdout)
     assert not report["wrong"]
+    assert sum(report["found"].values()) == COUNT
     assert report["found"].get("Corrupt", 0) > COUNT / 20  # or nothing was damaged
