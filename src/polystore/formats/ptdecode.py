@@ -21,7 +21,7 @@ from polystore.core.records import Limits, Readable
 from polystore.formats.ptclaim import claims, elements_end, itemsize
 from polystore.formats.ptpickle import Claim, NotTensorsError, unpickled
 from polystore.formats.pttensor import View, storage_of, tensor_of
-from polystore.formats.ptzip import Record, content_of_record, directory, start_of
+from polystore.formats.ptzip import Record, content_of_record, directory, read_record
 from polystore.formats.refusals import allocated, damaged, foreign, over_limit, reason_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,11 @@ def _no_directory(error: zipfile.BadZipFile) -> StorageError:
 
 
 def _bad(error: Exception) -> StorageError:
-    own = type(error) is ValueError and str(error).startswith(("it", "one ", "two ", "a tensor "))
+    if isinstance(error, UnicodeError):
+        return damaged(_NAME, "one of the names in it is no text")
+    own = type(error) is ValueError and str(error).startswith(
+        ("it", "one ", "two ", "a tensor ", "a storage ")
+    )
     reason = str(error) if own else f"it cannot be read ({reason_of(error)})"
     return damaged(_NAME, reason)
 
@@ -209,9 +213,7 @@ def _memory(archive: _Archive, part: _Part) -> Outcome[HostArray]:
 
 def _filled(archive: _Archive, part: _Part, array: HostArray) -> HostArray:
     order = _byte_order(archive)
-    start = start_of(archive.source, part.record) + part.first
-    if archive.source.read_into(start, bytes_of(array)) != array.nbytes:
-        raise ValueError("it ended while it was read")
+    read_record(archive.source, part.record, part.first, bytes_of(array))
     if order != sys.byteorder:
         if len(part.dtypes) > 1:
             raise ValueError("one of its storages has elements of two kinds, in a foreign order")

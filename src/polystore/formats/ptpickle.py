@@ -23,6 +23,9 @@ _STACK_MAX = 10_000
 _DEPTH_MAX = 100
 """Marks that are open at once; a tensor in a mapping takes 3."""
 
+_OPERATIONS_MAX = 2**21
+"""Operations; a tensor takes some 30. Python needs two seconds for so many, whatever they are."""
+
 _PROTOCOL = 2
 """Of the pickles of `torch.save`, and the only one that `weights_only=True` knows."""
 
@@ -218,9 +221,15 @@ class _Machine:
         self._position = end
         return part
 
-    def number(self, layout: str) -> int:
-        """Give the next integer of a layout of `struct`."""
-        return cast("int", struct.unpack(layout, self.take(struct.calcsize(layout)))[0])
+    def byte(self) -> int:
+        """Give the next byte."""
+        number = self._content[self._position]
+        self._position += 1
+        return number
+
+    def word(self) -> int:
+        """Give the next four bytes, as an integer without a sign."""
+        return int.from_bytes(self.take(4), "little")
 
     def line(self) -> str:
         """Give the text up to the next line end."""
@@ -326,20 +335,20 @@ def _tuple(machine: _Machine, count: int) -> None:
 
 
 def _protocol(machine: _Machine) -> None:
-    found = machine.number("<B")
+    found = machine.byte()
     if found != _PROTOCOL:
         raise NotTensorsError(f"a pickle of protocol {found}, and PyTorch's own are of {_PROTOCOL}")
 
 
-def _remember(machine: _Machine, layout: str) -> None:
-    machine.memo[machine.number(layout)] = machine.stack[-1]
+def _remember(machine: _Machine, number: int) -> None:
+    machine.memo[number] = machine.stack[-1]
 
 
 def _text(machine: _Machine) -> None:
-    machine.push(machine.take(machine.number("<I")).decode("utf-8", "surrogatepass"))
+    machine.push(machine.take(machine.word()).decode("utf-8", "surrogatepass"))
 
 
-_OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
+_BY_OPCODE: dict[bytes, Callable[[_Machine], object]] = {
     pickle.PROTO: _protocol,
     pickle.GLOBAL: lambda m: m.push(_Name(f"{m.line()}.{m.line()}")),
     pickle.REDUCE: _call,
@@ -362,18 +371,21 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
     pickle.NONE: lambda m: m.push(None),
     pickle.NEWTRUE: lambda m: m.push(True),
     pickle.NEWFALSE: lambda m: m.push(False),
-    pickle.BININT: lambda m: m.push(m.number("<i")),
-    pickle.BININT1: lambda m: m.push(m.number("<B")),
-    pickle.BININT2: lambda m: m.push(m.number("<H")),
-    pickle.LONG1: lambda m: m.push(int.from_bytes(m.take(m.number("<B")), "little", signed=True)),
+    pickle.BININT: lambda m: m.push(int.from_bytes(m.take(4), "little", signed=True)),
+    pickle.BININT1: lambda m: m.push(m.byte()),
+    pickle.BININT2: lambda m: m.push(int.from_bytes(m.take(2), "little")),
+    pickle.LONG1: lambda m: m.push(int.from_bytes(m.take(m.byte()), "little", signed=True)),
     pickle.BINFLOAT: lambda m: m.push(struct.unpack(">d", m.take(8))[0]),
     pickle.BINUNICODE: _text,
-    pickle.SHORT_BINSTRING: lambda m: m.push(m.take(m.number("<B"))),
-    pickle.BINPUT: lambda m: _remember(m, "<B"),
-    pickle.LONG_BINPUT: lambda m: _remember(m, "<I"),
-    pickle.BINGET: lambda m: m.push(m.memo[m.number("<B")]),
-    pickle.LONG_BINGET: lambda m: m.push(m.memo[m.number("<I")]),
+    pickle.SHORT_BINSTRING: lambda m: m.push(m.take(m.byte())),
+    pickle.BINPUT: lambda m: _remember(m, m.byte()),
+    pickle.LONG_BINPUT: lambda m: _remember(m, m.word()),
+    pickle.BINGET: lambda m: m.push(m.memo[m.byte()]),
+    pickle.LONG_BINGET: lambda m: m.push(m.memo[m.word()]),
 }
+
+
+_OPERATIONS = tuple(_BY_OPCODE.get(bytes([code])) for code in range(256))
 
 
 def unpickled(content: bytes) -> object:
@@ -390,8 +402,13 @@ def unpickled(content: bytes) -> object:
     polystore.formats.ptpickle.NotTensorsError: pickled code (os.system), which is never run
     """
     machine = _Machine(content)
-    while (code := machine.take(1)) != pickle.STOP:
-        if code not in _OPERATIONS:
-            raise ValueError(f"its pickle has the opcode {code[0]}, which PyTorch never writes")
-        _OPERATIONS[code](machine)
-    return machine.result()
+    for _ in range(_OPERATIONS_MAX):
+        code = machine.byte()
+        operation = _OPERATIONS[code]
+        if operation is not None:
+            operation(machine)
+        elif code == pickle.STOP[0]:
+            return machine.result()
+        else:
+            raise ValueError(f"its pickle has the opcode {code}, which PyTorch never writes")
+    raise ValueError(f"its pickle has more than {_OPERATIONS_MAX} operations")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
+import zlib
 from itertools import pairwise
 
 from attrs import frozen
@@ -12,7 +13,7 @@ from attrs import frozen
 from polystore.core.records import Readable
 from polystore.formats.stream import ReadableFile
 
-__all__ = ["Record", "content_of_record", "directory", "start_of"]
+__all__ = ["Record", "content_of_record", "directory", "read_record"]
 
 DIRECTORY_MAX = 8 * 2**20
 """Bytes. A file of 100 000 tensors has less, and Python reads that much in two seconds."""
@@ -27,14 +28,16 @@ _ENCRYPTED = 1  # the flag, in APPNOTE 4.4.4
 class Record:
     """A file in the archive: its name, where its header begins, and its bytes.
 
-    `end` is where the next header, or the directory, begins; `plain` is whether the bytes stand
-    there as they are: not compressed, not encrypted.
+    `end` is where the next header, or the directory, begins; `checksum` is the CRC-32 of the bytes,
+    or 0 where PyTorch was told to compute none (`set_crc32_options`, `skip_data`); `plain` is
+    whether the bytes stand there as they are: not compressed, not encrypted.
     """
 
     name: str
     offset: int
     nbytes: int
     end: int
+    checksum: int
     plain: bool
 
 
@@ -87,12 +90,25 @@ def directory(source: Readable) -> dict[str, Record]:
             raise ValueError("two of its records have the same name")
         stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & _ENCRYPTED
         plain = stored and info.compress_size == info.file_size
-        found[name] = Record(name, start, info.file_size, end, plain)
+        found[name] = Record(name, start, info.file_size, end, info.CRC, plain)
     return found
 
 
-def start_of(source: Readable, record: Record) -> int:
-    """Give where the bytes of a file begin; `ValueError` if they are not there, or not plain."""
+def read_record(source: Readable, record: Record, first: int, buffer: memoryview) -> None:
+    """Fill the buffer with the bytes of a file from `first` on.
+
+    `ValueError` if they are not where the directory says, not plain, or, where they are all that
+    the file has, not those of its checksum.
+    """
+    start = _start_of(source, record) + first
+    if buffer.nbytes and source.read_into(start, buffer) != buffer.nbytes:
+        raise ValueError("it ended while it was read")
+    whole = buffer.nbytes == record.nbytes and record.checksum != 0
+    if whole and zlib.crc32(buffer) != record.checksum:
+        raise ValueError("one of its records has another checksum than when it was written")
+
+
+def _start_of(source: Readable, record: Record) -> int:
     if not record.plain:
         raise ValueError("one of its records is compressed or encrypted, as PyTorch's never are")
     header = bytearray(_HEADER.size)
@@ -109,7 +125,5 @@ def content_of_record(source: Readable, record: Record, most: int) -> bytes:
     if record.nbytes > most:
         raise ValueError(f"it has {record.nbytes} bytes where there are {most} at most")
     content = bytearray(record.nbytes)
-    start = start_of(source, record)
-    if content and source.read_into(start, memoryview(content)) != record.nbytes:
-        raise ValueError("it ended while it was read")
+    read_record(source, record, 0, memoryview(content))
     return bytes(content)
