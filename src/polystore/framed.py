@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from attrs import evolve
 
-from polystore.configs import CUPY_ARRAY, JAX_ARRAY
+from polystore.configs import CUPY_ARRAY, JAX_ARRAY, TF
 from polystore.core.dtypes import PLAIN_DTYPES
 from polystore.core.errors import StorageError, UnsupportedPayload
 from polystore.core.item import Item
@@ -23,10 +23,12 @@ from polystore.core.records import (
     Transfer,
 )
 from polystore.formats.npy import ML_NPY_CODEC
+from polystore.formats.tf import TF_HOST_CODEC
 from polystore.frameworks.cupy import CUPY
 from polystore.frameworks.jax import JAX
+from polystore.frameworks.tensorflow import TENSORFLOW
 
-__all__ = ["CUPY_CODEC", "JAX_CODEC", "framed"]
+__all__ = ["CUPY_CODEC", "JAX_CODEC", "TF_CODEC", "framed"]
 
 A = TypeVar("A")
 
@@ -90,3 +92,9 @@ JAX_CODEC: Codec[Array] = framed(ML_NPY_CODEC, JAX_ARRAY, JAX, _JAX_DTYPES)
 
 CUPY_CODEC: Codec[Array] = framed(ML_NPY_CODEC, CUPY_ARRAY, CUPY, PLAIN_DTYPES | {"bfloat16"})
 """The record of `.cupy`. CuPy has no float8."""
+
+# TensorFlow's stubs do not say that a tensor has what an `Array` has.
+_TENSORS = cast("Framework[Array]", TENSORFLOW)
+
+TF_CODEC: Codec[Array] = framed(TF_HOST_CODEC, TF, _TENSORS)
+"""The record of `.tf`."""
