@@ -7,6 +7,8 @@ the arrays' own memory and read straight into it.
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -58,6 +60,9 @@ _ENTRY = 46 + 28
 
 _NAME_MAX = 2**16 - 1
 """Bytes. ZIP counts those of a name in 16 bits."""
+
+_METHODS = {12: "with bzip2", 14: "with LZMA", 93: "with zstd", 95: "with xz"}
+"""Compressions that ZIP has, and NumPy does not use."""
 
 _DESCRIPTORS = (0, 12, 16, 20, 24)
 """Bytes that may follow a member: its sizes, where who wrote it did not know them before."""
@@ -181,7 +186,14 @@ def _opened(file: ReadableFile) -> ZipFile:
             raise ValueError(f"it claims a directory of {size} bytes")
         return file.read(size)
 
-    view = SimpleNamespace(read=read, seek=file.seek, tell=file.tell, seekable=lambda: True)
+    def seek(offset: int, whence: int = os.SEEK_SET) -> int:
+        # What `zipfile` looks for before the end may begin before the file: as of a file on disk,
+        # it expects this error.
+        if whence == os.SEEK_END and file.seek(0, os.SEEK_END) + offset < 0:
+            raise OSError(errno.EINVAL, "a position before the beginning")
+        return file.seek(offset, whence)
+
+    view = SimpleNamespace(read=read, seek=seek, tell=file.tell, seekable=lambda: True)
     return ZipFile(cast("IO[bytes]", view))
 
 
@@ -191,9 +203,11 @@ def _members(source: Readable, file: ReadableFile, archive: ZipFile) -> Outcome[
     spans: list[tuple[int, int]] = []
     for entry in archive.infolist():
         name = entry.filename.removesuffix(_SUFFIX)
-        reason = "another has the same name" if name in members else _oddity(entry)
-        if reason is not None:
-            return Failure(_of_member(name, damaged(_NAME, reason)))
+        problem = _problem_of(entry)
+        if name in members:
+            problem = damaged(_NAME, "another array has the same name")
+        if problem is not None:
+            return Failure(_of_member(name, problem))
         archive.open(entry).close()
         start = file.tell()  # of the content: the entry's own header was read, and no more
         spans.append((entry.header_offset, start + entry.compress_size))
@@ -217,18 +231,21 @@ def _untold(spans: list[tuple[int, int]], directory: int) -> str | None:
     return None
 
 
-def _oddity(entry: ZipInfo) -> str | None:
+def _problem_of(entry: ZipInfo) -> StorageError | None:
     """Say why an entry of the directory is not read, if it is not."""
     stored = entry.compress_type == ZIP_STORED
     if entry.filename != entry.orig_filename:
-        return "its name has a NUL in it"
+        return damaged(_NAME, "a name has a NUL in it")
     if entry.flag_bits & 1:
-        return "it is encrypted"
+        return cannot_hold("polystore's .npz", "encrypted arrays", "Write it again in the clear.")
     if not stored and entry.compress_type != ZIP_DEFLATED:
-        return f"it is compressed by method {entry.compress_type}, and only Deflate is read"
+        method = _METHODS.get(entry.compress_type, f"by method {entry.compress_type}")
+        advice = "Write it again with numpy.savez_compressed, which uses Deflate."
+        return cannot_hold("polystore's .npz", f"arrays compressed {method}", advice)
     most = entry.compress_size if stored else _RATIO * (entry.compress_size + 1)
     if entry.file_size > most or (stored and entry.file_size != most):
-        return f"it claims {entry.file_size} bytes, and is stored in {entry.compress_size}"
+        sizes = f"it claims {entry.file_size} bytes, and is stored in {entry.compress_size}"
+        return damaged(_NAME, sizes)
     return None
 
 

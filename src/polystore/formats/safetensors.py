@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from attrs import evolve, field, frozen
@@ -43,8 +44,11 @@ _NAME = "safetensors file"
 _METADATA = "__metadata__"
 _LENGTH = 8  # bytes of the header's length, little-endian
 
-_HEADER_MAX = 100_000_000
-"""Bytes. The library reads no longer header (its `MAX_HEADER_SIZE`)."""
+_SPECIFIED = 100_000_000
+"""Bytes. What claims a longer header is none of this format (the library's `MAX_HEADER_SIZE`)."""
+
+_HEADER_MAX = 2**24
+"""Bytes: of some 150,000 arrays. A longer header would take many seconds to read."""
 
 _GROWTH = 40
 """Bytes of Python objects that one byte of JSON can become: measured 30, on empty objects."""
@@ -194,13 +198,14 @@ def _read_header(source: Readable, limits: Limits) -> Outcome[bytes]:
     head = bytearray(min(source.size, _LENGTH + 1))
     source.read_into(0, memoryview(head))
     length = int.from_bytes(head[:_LENGTH], "little")
-    if len(head) <= _LENGTH or bytes(head[_LENGTH:]) != b"{" or not 0 < length <= _HEADER_MAX:
+    if len(head) <= _LENGTH or bytes(head[_LENGTH:]) != b"{" or not 0 < length <= _SPECIFIED:
         return Failure(foreign(_NAME, source))
     if length > source.size - _LENGTH:
         return Failure(damaged(_NAME, f"it ends within its header of {length} bytes"))
-    if length > _SMALL and length * _GROWTH > limits.max_bytes:
-        message = f"Its header has {length} bytes, which can take {length * _GROWTH} in memory."
-        return Failure(TooLarge("", None, message, "If you trust the file, raise max_bytes."))
+    if length > _HEADER_MAX or length * _GROWTH > max(limits.max_bytes, _SMALL * _GROWTH):
+        message = f"Its header has {length} bytes, which could take {length * _GROWTH} in memory."
+        advice = f"Raise max_bytes if you trust it; over {_HEADER_MAX} bytes none is read."
+        return Failure(TooLarge("", None, message, advice))
     header = bytearray(length)
     if source.read_into(_LENGTH, memoryview(header)) != length:
         return Failure(damaged(_NAME, "it ended while it was read"))
@@ -275,6 +280,7 @@ def _misfit(tensors: Iterable[_Tensor], nbytes: int) -> str | None:
     return None
 
 
+@cache
 def _dtype(word: str) -> Outcome[np.dtype[Any]]:
     """Give the dtype of a word of the format; `UnsupportedPayload` for those of parts of a byte."""
     import numpy as np
@@ -293,8 +299,6 @@ def _dtype(word: str) -> Outcome[np.dtype[Any]]:
 
 
 def _read(source: Readable, begin: int, tensor: _Tensor) -> Outcome[HostArray]:
-    import numpy as np
-
     found = _dtype(tensor.word)
     if not is_successful(found):
         return Failure(found.failure())
@@ -302,8 +306,8 @@ def _read(source: Readable, begin: int, tensor: _Tensor) -> Outcome[HostArray]:
     if math.prod(tensor.shape) * dtype.itemsize != nbytes:
         reason = f"its {nbytes} bytes are not {tensor.shape} elements of {tensor.word}"
         return Failure(damaged(_NAME, reason))
-    fits = guard(lambda: np.broadcast_to(np.empty((), dtype), tensor.shape), *_FROM_JSON)
-    room = and_then(fits, lambda _: allocated(tensor.shape, dtype))
+    # No array has more axes than NumPy counts, or longer ones, also where it is empty.
+    room = and_then(guard(lambda: allocated(tensor.shape, dtype), *_FROM_JSON), lambda it: it)
     if not is_successful(room):
         return Failure(room.failure())
     array = room.unwrap()
