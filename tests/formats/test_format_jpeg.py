@@ -312,14 +312,14 @@ def test_the_limit_is_kept() -> None:
 
 
 def test_damaged_images_leave_no_memory_behind() -> None:
-    """imagecodecs keeps every array that it fails to decode into."""
+    """As they do in imagecodecs' decoder of PNG."""
     image = np.random.default_rng(0).integers(0, 256, (256, 256), np.uint8)
     whole = bytes(imagecodecs.jpeg8_encode(image, 90))
-    damaged = whole[:-2] + b"\xff\x02\xff\xd9"  # a marker that libjpeg stops at
+    damaged = whole[:-2] + segment(0x02) + b"\xff\xd9"  # what libjpeg stops at, having decoded all
     source = source_of(damaged)
     tracemalloc.start()
     for _ in range(100):
-        assert isinstance(JPEG_CODEC.decode(source, Limits()).failure(), Corrupt)
+        assert "libjpeg" in JPEG_CODEC.decode(source, Limits()).failure().message
     left, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert left < 4 * image.nbytes

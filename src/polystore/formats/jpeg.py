@@ -21,7 +21,6 @@ from polystore.formats.pixels import (
     all_bytes,
     begins_with,
     dropped_from,
-    lent,
     native,
     room_for,
 )
@@ -127,7 +126,7 @@ def _decoded(content: bytearray, array: HostArray, claim: Claim) -> Outcome[Deco
 
     with quiet():
         done = guard(
-            lambda: jpeg8_decode(content, out=lent(array)),
+            lambda: jpeg8_decode(content, out=array),
             catch(RuntimeError, _undecodable),
             catch(ValueError, _undecodable),
         )
