@@ -12,13 +12,14 @@ from polystore.formats.refusals import damaged, foreign, over_limit
 if TYPE_CHECKING:
     from polystore.core.records import Limits, Readable
 
-__all__ = ["SMALL", "content_within", "unreadable"]
+__all__ = ["SMALL", "TEXTS", "content_within", "unreadable", "wide_bytes"]
 
 SMALL = 2**20
 """Bytes. Work on a small file may take these, whatever is allowed for what it holds."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_TEXTS = ("text", "JSON text", "XML", "an HTML page")
+TEXTS = ("text", "JSON text", "XML", "an HTML page")
+"""What text looks like, in the words of `content_of`."""
 
 
 def content_within(
@@ -58,3 +59,21 @@ def unreadable(name: str, source: Readable, reason: str, kinds: tuple[str, ...])
     if content in kinds or content == "of no format known here":
         return damaged(name, reason)
     return foreign(name, source)
+
+
+def wide_bytes(content: bytearray) -> int:
+    r"""Give the bytes of the `str` that UTF-8 becomes: 1, 2 or 4 for each of its characters.
+
+    >>> wide_bytes(bytearray(b"mm")), wide_bytes(bytearray("\N{GREEK SMALL LETTER MU}m".encode()))
+    (2, 4)
+    """
+    import numpy as np
+
+    if content.isascii():
+        return len(content)
+    data = np.frombuffer(content, np.uint8)
+    characters = len(data) - int(np.count_nonzero((data & 0xC0) == 0x80))
+    highest = int(data.max())
+    # The first byte of a character says in which range it lies: to U+00FF, to U+FFFF, beyond.
+    width = 1 if highest < 0xC4 else 2 if highest < 0xF0 else 4
+    return characters * width
