@@ -82,8 +82,8 @@ def shapes() -> st.SearchStrategy[Shape]:
     """Give every shape, with whole numbers and with fractions."""
     boxes = (NUMBERS, NUMBERS, LENGTHS, LENGTHS)
     return st.one_of(
-        st.builds(Polygon, VERTICES),
-        st.builds(Polyline, VERTICES),
+        st.builds(Polygon, VERTICES.filter(_is_line)),
+        st.builds(Polyline, VERTICES.filter(_is_line)),
         st.builds(Rectangle, *boxes),
         st.builds(Ellipse, *boxes),
         st.builds(Line, st.tuples(NUMBERS, NUMBERS), st.tuples(NUMBERS, NUMBERS)),
@@ -100,6 +100,10 @@ def regions() -> st.SearchStrategy[Roi]:
 def rois(min_size: int = 0) -> st.SearchStrategy[Rois]:
     """Give several regions, of equal names too."""
     return st.lists(regions(), min_size=min_size, max_size=4).map(Rois)
+
+
+def _is_line(points: list[tuple[float, float]]) -> bool:
+    return len(set(points)) > 1
 
 
 def _is_whole(name: str) -> bool:

@@ -170,6 +170,8 @@ REFUSED_SHAPES = [
     *(Line((0, 0), (0.1, 0)), Line((0, math.inf), (0, 0)), Points([(2**24 + 1, 0)])),
     *(Polygon([(1e300, 0)]), Mask(np.zeros((2, 2), bool)), Mask(np.zeros((0, 2), bool))),
     *(Mask(np.ones(3, bool)), Points([(0, 0)], counters=[256]), Points([(0, 0)], counters=[1, 1])),
+    # ImageJ 1.53t hangs on these as soon as they are selected.
+    *(Polygon([(2, 1)]), Polygon([(2, 1)] * 3), Polyline([(0.5, 0.5)])),
     *(Points([(0, 0)], slices=[-1]), Points([(0, 0)], slices=[2**24 - 1])),
 ]
 

@@ -49,9 +49,9 @@ def _vertices(points: Iterable[Iterable[SupportsFloat]]) -> Vertices:
 
 @frozen
 class Polygon:
-    """The area inside of a closed line through its points. The first point is not said again.
+    """The area inside of a line through its points and back to the first.
 
-    The points are given as pairs or as an array of shape (n, 2).
+    The points are given as pairs, or as an array of shape (n, 2).
 
     >>> Polygon([(0, 0), (0, 4), (3, 4)])
     Polygon(points=((0.0, 0.0), (0.0, 4.0), (3.0, 4.0)))

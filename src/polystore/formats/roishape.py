@@ -96,6 +96,8 @@ def _shape_problem(shape: Shape) -> tuple[str, str, str] | None:
                 return "a shape of so many points", f"it has {len(shape.points)}", "Leave it out."
             if isinstance(shape, Points):
                 return _count_problem(shape)
+            if len(set(shape.points)) == 1:
+                return "a line in one place", "ImageJ would hang on it", "Save it as Points."
         case Line():
             pass
     return None
