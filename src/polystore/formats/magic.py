@@ -25,7 +25,8 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an OLE file, such as ZVI or OIB"),
     (0, b"ZISRAWFILE", "a CZI image"),
     (0, b"\xda\xce\xbe\x0a", "an ND2 image"),
-    (0, b"PK\x03\x04", "a ZIP archive, such as .npz"),
+    (0, b"Iout", "an ImageJ region of interest"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
     (0, b"PK\x05\x06", "an empty ZIP archive"),
     (0, b"\x1f\x8b", "gzip-compressed data"),
     (0, b"BZh", "bzip2-compressed data"),
@@ -38,6 +39,15 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x80\x04", "a Python pickle"),
     (0, b"\x80\x05", "a Python pickle"),
     (0, b"version https://git-lfs", "a Git LFS pointer; the content was never fetched"),
+    (5, b"\0\0\0{", "a safetensors file"),  # a length of 8 bytes, and the JSON that it is of
+)
+
+# What a ZIP archive is for, told from how the name of its first member ends.
+_MEMBERS = (
+    (b".npy", "a .npz archive of arrays"),
+    (b"data.pkl", "a PyTorch file"),
+    (b".format_version", "a PyTorch file"),
+    (b".roi", "an archive of ImageJ regions of interest"),
 )
 
 # Too short to be told from a word: asked only of what is no text.
@@ -65,12 +75,21 @@ def content_of(head: bytes) -> str:
     """
     for start, signature, meaning in _SIGNATURES:
         if head.startswith(signature, start):
-            return meaning
+            return _archive(head) or meaning
     if not head:
         return "empty"
     if not head.strip(b"\0"):
         return "zeros, as of a file that was never fully written"
     return _text(head) or _short(head) or "of no format known here"
+
+
+def _archive(head: bytes) -> str | None:
+    """Say what a ZIP archive holds, from the name of its first member (APPNOTE, 4.3.7)."""
+    length = int.from_bytes(head[26:28], "little")
+    name = head[30 : 30 + length]
+    if not head.startswith(b"PK\x03\x04"):
+        return None
+    return next((meaning for ending, meaning in _MEMBERS if name.endswith(ending)), None)
 
 
 def _short(head: bytes) -> str | None:
