@@ -1,0 +1,374 @@
+"""Bytes that only look like a `.pt`: each is an error, nothing runs, nothing large is made."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import pickle
+import random
+import struct
+import tracemalloc
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from bytes_source import joined, source_of
+from pt_archive import Call, Stored, archive, pickled, rebuild, rebuilt, torchs_own
+
+from polystore.core.errors import Corrupt, StorageError, TooLarge
+from polystore.core.item import Item
+from polystore.core.outcome import fold, is_successful
+from polystore.core.records import Limits, Readable
+from polystore.formats.pt import PT_CODEC
+from polystore.formats.ptzip import DIRECTORY_MAX
+
+PICKLE = "data.pkl"
+SYSTEM = cast("Callable[..., object]", vars(os)["system"])
+
+
+def refused(content: bytes, limits: Limits = Limits()) -> StorageError:
+    return PT_CODEC.decode(source_of(content), limits).failure()
+
+
+def reason(content: bytes) -> str:
+    """Give the message with which the bytes are refused as `Corrupt`."""
+    error = refused(content)
+    assert isinstance(error, Corrupt)
+    assert error.advice
+    return error.message
+
+
+def of_pickle(content: bytes, data: bytes = b"\0" * 16) -> bytes:
+    return archive({PICKLE: content, "data/0": data})
+
+
+def of(value: object, data: bytes = b"\0" * 16) -> bytes:
+    return of_pickle(pickled(value), data)
+
+
+def quantised() -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantise = cast("Callable[..., torch.Tensor]", torch.quantize_per_tensor)
+        return quantise(torch.ones(3), 0.1, 0, torch.qint8)
+
+
+def with_attributes() -> torch.Tensor:
+    tensor = torch.ones(2)
+    vars(tensor)["well"] = "A01"
+    return tensor
+
+
+def complex32() -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.zeros(2, dtype=torch.complex32)
+
+
+OTHERS: dict[str, Callable[[], object]] = {
+    "a list": lambda: [torch.ones(2)],
+    "a tuple": lambda: (torch.ones(2),),
+    "an integer": lambda: 3,
+    "a float": lambda: 3.5,
+    "text": lambda: "A01",
+    "None": lambda: None,
+    "True": lambda: True,
+    "a set": lambda: {1},
+    "bytes": lambda: b"A01",
+    "a number": lambda: 3j,
+    "a Counter": lambda: Counter("A01"),
+    "a shape": lambda: torch.Size([2]),
+    "a device": lambda: torch.device("cpu"),
+    "a layout": lambda: torch.strided,
+    "torch.float32": lambda: torch.float32,
+    "a storage without a tensor": lambda: torch.ones(2).untyped_storage(),
+    "an integer under the name 'epoch'": lambda: {"weight": torch.ones(2), "epoch": 3},
+    "a mapping under the name 'state'": lambda: {"state": {0: 1}, "param_groups": [1]},
+    "a mapping by other names than text": lambda: {0: torch.ones(2)},
+    "a quantised tensor": quantised,
+    "a sparse tensor": lambda: torch.eye(2).to_sparse(),
+    "a tensor on the meta device, without data": lambda: torch.ones(2, device="meta"),
+    "a tensor of a subclass, or with attributes": with_attributes,
+    "a tensor of complex32": complex32,
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_is_no_tensors_is_said_to_be_what_it_is(what: str) -> None:
+    message = reason(torchs_own(OTHERS[what]()))
+    assert message == f"This .pt file is not made of tensors alone: it holds {what}."
+
+
+@pytest.mark.parametrize("function", [SYSTEM, print, builtins.eval, getattr, torch.load])
+def test_code_is_never_run(function: Callable[..., object], tmp_path: Path) -> None:
+    target = tmp_path / "written"
+    calls = [Call(function, (f"touch {target}",))]
+    for content in (of(calls), of({"a": calls[0]}), torchs_own(calls)):
+        assert "pickled code" in reason(content)
+        assert "never run" in reason(content)
+    assert not target.exists()
+    stream = io.BytesIO(pickle.dumps(Call(SYSTEM, (f"touch {target}",)), 2))
+    pickle.load(stream)  # the payload itself works
+    assert target.exists()
+
+
+def test_whole_models_are_code() -> None:
+    message = reason(torchs_own(torch.nn.Linear(2, 2)))
+    assert "pickled code (torch.nn.modules.linear.Linear)" in message
+
+
+def test_files_of_before_pytorch_1_6_say_so() -> None:
+    stream = io.BytesIO()
+    save = cast("Callable[..., None]", torch.save)
+    save(torch.ones(2), stream, _use_new_zipfile_serialization=False)
+    assert "before version 1.6" in reason(stream.getvalue())
+
+
+def test_a_torchscript_archive_says_so() -> None:
+    content = archive({"data.pkl": b"", "constants.pkl": b"", "code/x.py": b""})
+    assert "TorchScript" in reason(content)
+
+
+def test_another_protocol_of_pickle_says_so() -> None:
+    assert "a pickle of protocol 4" in reason(of_pickle(pickle.dumps({}, 4)))
+
+
+def test_content_of_another_kind_is_said_to_be_what_it_is() -> None:
+    stream = io.BytesIO()
+    np.savez(stream, a=np.ones(2))
+    assert reason(stream.getvalue()).endswith("it is a .npz archive of arrays.")
+    assert reason(b"\x89PNG\r\n\x1a\n").endswith("it is a PNG image.")
+    assert reason(archive({"notes.txt": b"A01"})).startswith("This is no .pt file: it is a")
+    assert reason(b"").endswith("it is empty.")
+
+
+def test_a_claim_of_terabytes_over_a_few_bytes_is_too_large() -> None:
+    for content in (
+        torchs_own(torch.ones(1).expand(2**40)),
+        of({"a": rebuilt(4, 0, (2**20, 2**20, 2), (0, 0, 1))}),
+    ):
+        tracemalloc.start()
+        assert isinstance(refused(content), TooLarge)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2**20
+
+
+def test_the_limit_is_that_of_the_elements() -> None:
+    content = joined(PT_CODEC.encode(Item("x", {"a": np.ones(8), "b": np.ones(8)}), None).unwrap())
+    assert is_successful(PT_CODEC.decode(source_of(content), Limits(128)))
+    assert isinstance(refused(content, Limits(127)), TooLarge)
+
+
+def test_memory_between_the_elements_counts_too() -> None:
+    content = torchs_own(torch.ones(1000)[::999])
+    assert isinstance(refused(content, Limits(1000)), TooLarge)
+
+
+BAD_CLAIMS: dict[str, tuple[object, object, object, object]] = {
+    "beyond the storage": (4, 0, (5,), (1,)),
+    "an offset beyond": (4, 4, (1,), (1,)),
+    "a stride beyond": (4, 0, (2,), (4,)),
+    "a negative stride": (4, 3, (2,), (-1,)),
+    "a negative length": (4, 0, (-2,), (1,)),
+    "a negative offset": (4, -1, (2,), (1,)),
+    "strides of another length": (4, 0, (2,), (1, 1)),
+    "too many axes": (4, 0, (1,) * 65, (1,) * 65),
+    "a length beyond 64 bits": (4, 0, (0, 2**70), (1, 1)),
+    "as many elements as are beyond 64 bits": (4, 0, (2**40, 2**40, 0), (0, 0, 0)),
+    "a length that is a bool": (4, 0, (True,), (1,)),
+    "a length that is no number": (4, 0, ("2",), (1,)),
+    "a shape that is a list": (4, 0, [2], (1,)),
+    "an offset that is no number": (4, None, (2,), (1,)),
+    "a storage longer than its record": (5, 0, (1,), (1,)),
+    "a storage of a negative length": (-1, 0, (0,), (1,)),
+    "a storage of no length": (None, 0, (1,), (1,)),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CLAIMS)
+def test_a_tensor_that_cannot_be_is_refused(name: str) -> None:
+    assert "no whole .pt" in reason(of(rebuilt(*BAD_CLAIMS[name])))
+
+
+def test_one_record_that_is_many_storages_is_refused() -> None:
+    function = rebuild(2)
+    kinds = (torch.FloatStorage, torch.IntStorage)
+    named = {
+        str(kind): Call(function, (Stored(kind, "0", 4), 0, (4,), (1,), False, {}))
+        for kind in kinds
+    }
+    assert "two kinds" in reason(of(named))
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), (1, 2), (Stored(torch.FloatStorage, "0", 4), 0, (4,), (1,), False, {}, 3)]
+)
+def test_calls_with_other_arguments_are_refused(arguments: tuple[object, ...]) -> None:
+    for version in (2, 3):
+        assert "no whole .pt" in reason(of(Call(rebuild(version), arguments)))
+
+
+def test_a_parameter_of_no_tensor_is_refused() -> None:
+    make = cast("Callable[..., object]", vars(import_module("torch._utils"))["_rebuild_parameter"])
+    assert "a parameter made of text" in reason(of(Call(make, ("x", True, {}))))
+
+
+HOSTILE_PICKLES: dict[str, bytes] = {
+    "empty": b"",
+    "no stop": b"\x80\x02}",
+    "nothing left": b"\x80\x02.",
+    "two left": b"\x80\x02}}.",
+    "open mark": b"\x80\x02(}.",
+    "pop of nothing": b"\x80\x02s.",
+    "unknown memo": b"\x80\x02h\x05.",
+    "text of gigabytes": b"\x80\x02X\xff\xff\xff\xffabc.",
+    "no text": b"\x80\x02X\x02\0\0\0\xff\xff.",
+    "a global without an end": b"\x80\x02cos",
+    "a call of a number": b"\x80\x02K\x01)R.",
+    "a storage of a number": b"\x80\x02K\x01Q.",
+    "marks without end": b"\x80\x02" + b"(" * 10**6,
+    "values without end": b"\x80\x02" + b"N" * 10**6,
+    "lists in lists": b"\x80\x02]" + b"]a" * 10**5,
+    "a list in itself": b"\x80\x02]q\0h\0a.",
+    "a mapping in itself": b"\x80\x02}q\0X\x01\0\0\0ah\0s.",
+    "half a pair": b"\x80\x02}(Nu.",
+    "attributes of text": b"\x80\x02X\x01\0\0\0a}b.",
+    # Python ends with a crash when it hashes this one.
+    "tuples in tuples as a name": b"\x80\x02})" + b"\x85" * 10**5 + b"Ns.",
+    "the memo far away": b"\x80\x02}r\xff\xff\xff\xff(.",
+    "an integer of 2040 bits": b"\x80\x02\x8a\xff" + b"\x7f" * 255 + b".",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_PICKLES)
+def test_a_pickle_that_is_none_is_refused(name: str) -> None:
+    content = of_pickle(HOSTILE_PICKLES[name])
+    tracemalloc.start()
+    assert reason(content)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40 * 2**20
+
+
+def test_operations_without_end_are_not_all_done() -> None:
+    assert "operations" in reason(of_pickle(b"\x80\x02N" + b"q\0" * 2**21))
+
+
+def test_a_pickle_larger_than_the_limit_is_not_read() -> None:
+    names = {f"tensor {number}": None for number in range(40_000)}
+    assert isinstance(refused(of(names), Limits(2**20)), TooLarge)
+    assert isinstance(refused(of_pickle(b"N" * (16 * 2**20 + 1))), Corrupt)
+
+
+def valid() -> bytes:
+    return joined(PT_CODEC.encode(Item("x", {"a": np.arange(9)}), None).unwrap())
+
+
+def test_compressed_records_are_refused() -> None:
+    bomb = archive(
+        {PICKLE: pickled(rebuilt(2**26, 0, (2**26,), (1,))), "data/0": bytes(2**28)},
+        zipfile.ZIP_DEFLATED,
+    )
+    assert len(bomb) < 2**20
+    assert "compressed" in reason(bomb)
+
+
+def directory_entry(name: bytes, start: int, nbytes: int, flags: int = 0) -> bytes:
+    fields = (20, 20, flags, 0, 0, 0, 0, nbytes, nbytes, len(name), 0, 0, 0, 0, 0, start)
+    return struct.pack("<4s6H3L5H2L", b"PK\1\2", *fields) + name
+
+
+def with_directory(*entries: bytes) -> bytes:
+    head = b"PK\3\4" + struct.pack("<5H3L2H", 20, 0, 0, 0, 0, 0, 100, 100, 10, 0) + b"x/data.pkl"
+    content, listed = head + pickled({}).ljust(100, b"."), b"".join(entries)
+    count = len(entries) % 2**16
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(listed), len(content), 0)
+    return content + listed + end
+
+
+def test_a_directory_that_cannot_be_true_is_refused() -> None:
+    good = directory_entry(b"x/data.pkl", 0, 100)
+    assert is_successful(PT_CODEC.decode(source_of(of_pickle(pickled({}))), Limits()))
+    overlapping = directory_entry(b"x/data/0", 20, 100)
+    assert "overlap" in reason(with_directory(good, overlapping))
+    assert "overlap" in reason(with_directory(good, directory_entry(b"x/data/0", 10**6, 100)))
+    assert "overlap" in reason(with_directory(directory_entry(b"x/data.pkl", 0, 10**6)))
+    assert "compressed or encrypted" in reason(
+        with_directory(directory_entry(b"x/data.pkl", 0, 100, flags=1))
+    )
+    assert reason(with_directory(good, good))
+    many = with_directory(*[directory_entry(b"x", 0, 0)] * (DIRECTORY_MAX // 46))
+    assert "directory" in reason(many)
+
+
+def test_elements_that_changed_are_noticed() -> None:
+    content = bytearray(valid())
+    content[content.index(np.arange(9).tobytes()) + 3] ^= 1
+    assert "checksum" in reason(bytes(content))
+
+
+def test_files_without_checksums_are_read() -> None:
+    options = cast("Callable[[bool], None]", torch.serialization.set_crc32_options)
+    options(False)
+    try:
+        content = torchs_own(torch.arange(9))
+    finally:
+        options(True)
+    assert is_successful(PT_CODEC.decode(source_of(content), Limits()))
+
+
+def test_an_error_of_the_store_passes_through() -> None:
+    content = valid()
+    for allowed in range(12):
+        left = [allowed]
+
+        def read_into(offset: int, buffer: memoryview, /, left: list[int] = left) -> int:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError("the network is gone")
+            part = content[offset : offset + len(buffer)]
+            buffer[: len(part)] = part
+            return len(part)
+
+        source = Readable(len(content), read_into, lambda: None)
+        try:
+            assert is_successful(PT_CODEC.decode(source, Limits()))
+        except OSError as error:
+            assert str(error) == "the network is gone"  # noqa: PT017 - or it succeeded
+        else:
+            assert left[0] >= 0
+
+
+def test_no_flipped_or_cut_file_does_harm() -> None:
+    random_bytes = random.Random(5)  # noqa: S311 - the same every time
+    options = cast("Callable[[bool], None]", torch.serialization.set_crc32_options)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    files = [valid(), torchs_own(torch.ones(2, 3).T)]
+    options(False)  # so that the flips get past the checksums
+    try:
+        files += [torchs_own(model.state_dict()), torchs_own(torch.ones(3, dtype=torch.uint16))]
+    finally:
+        options(True)
+    seen: set[str] = set()
+    for _ in range(3000):
+        content = bytearray(random_bytes.choice(files))
+        if random_bytes.random() < 0.1:
+            del content[random_bytes.randrange(len(content)) :]
+        # Most bytes are padding ("Z"), which means nothing.
+        places = [place for place, byte in enumerate(content) if byte != ord("Z")] or [0]
+        for _ in range(random_bytes.randrange(1, 4)):
+            if content:
+                content[random_bytes.choice(places)] = random_bytes.randrange(256)
+        outcome = PT_CODEC.decode(source_of(bytes(content)), Limits(2**24))
+        seen.add(fold(outcome, lambda it: type(it).__name__, lambda error: type(error).__name__))
+    assert seen <= {"Decoded", "Corrupt", "TooLarge"}
+    assert {"Decoded", "Corrupt"} <= seen
