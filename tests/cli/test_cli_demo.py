@@ -83,11 +83,11 @@ def test_a_broken_image_fails_alone(capsys: pytest.CaptureFixture[str]) -> None:
     saved("in/a.npy", np.arange(6, dtype="u1"))
     saved("in/[red] z.npy", np.arange(8, dtype="f4").reshape(2, 4))
     Path("in/b.tif").write_bytes(b"\xff\xd8\xff\xe0 a JPEG")
-    Path("in/c.JPG").write_bytes(b"")
+    Path("in/c.GIF").write_bytes(b"")
     before = everything_below("in")
     assert main(["demo", "in"]) == 1
     out = capsys.readouterr().out
-    assert "not read: 1 file (.jpg)" in out
+    assert "not read: 1 file (.gif)" in out
     assert "2 of 3 images are equal" in out
     assert "[red] z.npy" in out
     row = next(line for line in out.splitlines() if "b.tif" in line)

@@ -23,10 +23,10 @@ def plate(folder: Path, *names: str) -> Path:
 def test_images_of_all_subfolders_are_found_whatever_the_case_of_their_suffix(
     tmp_path: Path,
 ) -> None:
-    folder = plate(tmp_path, "a b/f10.TIF", "a b/f2.tif", "x.npy", "y.JPG", "README", "s/z.jpg")
+    folder = plate(tmp_path, "a b/f10.TIF", "a b/f2.tif", "x.npy", "y.JPG", "README", "s/z.txt")
     images = find_images(folder).unwrap()
-    assert images.keys == ("a b/f2.tif", "a b/f10.TIF", "x.npy")
-    assert sorted(images.others) == ["README", "s/z.jpg", "y.JPG"]
+    assert images.keys == ("a b/f2.tif", "a b/f10.TIF", "x.npy", "y.JPG")
+    assert sorted(images.others) == ["README", "s/z.txt"]
     assert images.disk.root == str(folder)
 
 
@@ -38,10 +38,18 @@ def test_hidden_files_are_no_images(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_says_what_is_in_it(tmp_path: Path) -> None:
-    error = find_images(plate(tmp_path, "a.jpg", "b.JPG", "c.txt")).failure()
+    error = find_images(plate(tmp_path, "a.gif", "b.GIF", "c.txt")).failure()
     assert isinstance(error, NotFound)
-    assert "only 3 files (2 .jpg, 1 .txt)" in error.message
+    assert "only 3 files (2 .gif, 1 .txt)" in error.message
     assert ".tif" in error.advice
+    assert ".txt" not in error.advice
+
+
+def test_texts_tables_and_archives_are_no_images(tmp_path: Path) -> None:
+    others = ["a.csv", "a.json", "a.npz", "a.pt", "a.roi.zip", "a.tf", "README.md", "a.jax"]
+    images = find_images(plate(tmp_path, "a.bmp", *others)).unwrap()
+    assert images.keys == ("a.bmp",)
+    assert set(images.others) == set(others)
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,10 @@ def test_real_images() -> None:
     before = contents(REAL)
     status, out, err = finished("demo", str(REAL))
     assert (status, err) == (0, "")
-    assert "not read: 3 files (2 .jpg, 1 without suffix)" in out
-    assert "All 7 images are equal" in out
+    assert "not read: 1 file (without suffix)" in out
+    assert "All 9 images are equal" in out
     assert "vitra/Channel 1-01-A-01-00.tif" in out
+    assert "wound/DMSO_B5_t0.JPG" in out
     assert contents(REAL) == before
 
 

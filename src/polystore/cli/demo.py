@@ -16,7 +16,7 @@ from polystore.cli.plate import make_plate
 from polystore.cli.sheet import contact_sheet, layout_for, thumbnail
 from polystore.cli.terminal import progress, waiting
 from polystore.cli.verify import read_back
-from polystore.configs import DiskConfig, ZarrConfig
+from polystore.configs import JPEG, DiskConfig, JpegOptions, ZarrConfig
 from polystore.core.errors import Corrupt, MissingDependency, Unexpected
 from polystore.core.item import Item
 from polystore.core.outcome import Failure, Outcome, Success, and_then, fold, is_successful
@@ -166,7 +166,8 @@ def _start(suffixes: set[str]) -> Outcome[float]:
     with waiting("Starting JAX and Zarr"), TemporaryDirectory() as folder, handles(), _quiet_jax():
         disk, store = DiskConfig(root=folder), ZarrConfig(root=Path(folder) / "a.zarr")
         for suffix in sorted(suffixes | {".png"}):  # the contact sheet is a PNG
-            saved = save(disk)(Item(f"a{suffix}", image))
+            options = JpegOptions(quality=95) if suffix in JPEG.suffixes else None
+            saved = save(disk, options=options)(Item(f"a{suffix}", image))
             moved = and_then(saved, lambda it: main_job(disk, store)(it.key))
             problem = moved.failure() if not is_successful(moved) else None
             if isinstance(problem, MissingDependency):

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from polystore.backends.oserrors import from_os
-from polystore.configs import DiskConfig
+from polystore.configs import (
+    CSV,
+    CUPY_ARRAY,
+    JAX_ARRAY,
+    JSON,
+    NPZ,
+    PT,
+    ROI,
+    SAFETENSORS,
+    TEXT,
+    TF,
+    DiskConfig,
+)
 from polystore.core.errors import (
     AlreadyExists,
     NotADirectory,
@@ -30,6 +42,12 @@ __all__ = ["Images", "check_results", "counted", "find_images", "make_results", 
 
 RESULTS = "polystore-demo"
 
+_NO_IMAGES = frozenset(
+    format.name
+    for format in (CSV, CUPY_ARRAY, JAX_ARRAY, JSON, NPZ, PT, ROI, SAFETENSORS, TEXT, TF)
+)
+"""Formats whose files hold something else, several arrays, or one of a single framework."""
+
 
 @frozen
 class Images:
@@ -41,17 +59,19 @@ class Images:
 
 
 def find_images(folder: Path) -> Outcome[Images]:
-    """Give every file of the folder, at any depth, that a registered format claims by its suffix.
+    """Give every file of the folder, at any depth, whose suffix a registered image format has.
 
-    Hidden files, and files in hidden folders, are among the others. `NotFound` if the folder does
-    not exist or holds no image, `NotADirectory` if it is a file; else the errors of `list_files`.
+    Hidden files, and files in hidden folders, are among the others, as are texts and tables.
+    `NotFound` if the folder does not exist or holds no image, `NotADirectory` if it is a file; else
+    the errors of `list_files`.
 
     >>> print(find_images(Path("/no/such/folder")).failure().message)
     The folder '/no/such/folder' does not exist.
     """
     disk = DiskConfig(root=folder)
+    formats = [entry.key for entry in default_registry().entries().formats]
     suffixes = tuple(
-        suffix for entry in default_registry().entries().formats for suffix in entry.key.suffixes
+        suffix for format in formats if format.name not in _NO_IMAGES for suffix in format.suffixes
     )
 
     def sorted_out(keys: tuple[str, ...]) -> Outcome[Images]:
