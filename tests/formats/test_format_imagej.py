@@ -47,6 +47,7 @@ def macro(folder: Path, lines: str) -> list[str]:
         env={**os.environ, "HOME": str(folder), "JAVA_TOOL_OPTIONS": "-Dfile.encoding=UTF-8"},
         capture_output=True,
         text=True,
+        check=False,
     )
     printed = done.stdout.splitlines()
     assert printed[-1:] == ["end"], (done.stdout, done.stderr)
@@ -58,7 +59,7 @@ KNOWN = Metadata(
     axes=("t", "z", "c", "y", "x"),
     scale=(2.5, 0.7, 1.0, 0.325, 0.65),
     unit=("second", "micrometer", "", "micrometer", "micrometer"),
-    channel_names=("DAPI", "α-tubulin"),
+    channel_names=("DAPI", "Größe"),
     attributes={"well": "A01", "gain": [1, 2.5, None]},
 )
 RGB: NDArray[Any] = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
@@ -89,7 +90,7 @@ def test_imagej_sees_what_is_known(tmp_path: Path) -> None:
         values = [float(line.split()[1]) for line in planes]
         assert values == array[..., 2, 1].ravel().tolist()
         # Of compressed stacks, ImageJ reads the label of no plane.
-        names = ["DAPI", "α-tubulin"] if compression == "none" else ["", ""]
+        names = ["DAPI", "Größe"] if compression == "none" else ["", ""]
         assert [line.split(" ", 2)[2] for line in planes] == names * 12
 
 
@@ -122,7 +123,7 @@ def test_what_imagej_saves_is_read(tmp_path: Path) -> None:
         axes=("t", "z", "c", "y", "x"),
         scale=(0.125, 2.0, 1.0, 0.25, 0.5),
         unit=("second", "nanometer", "", "nanometer", "nanometer"),
-        channel_names=("DAPI", "α-tubulin"),
+        channel_names=("DAPI", "Größe"),
     )
     rgb = TIFF_CODEC.decode(source_of((tmp_path / "saved-rgb.tif").read_bytes()), Limits()).unwrap()
     assert np.array_equal(rgb.payload, RGB)

@@ -20,7 +20,7 @@ from polystore.core.payload import HostArray, Json, Payload
 from polystore.core.records import Codec, Encoded
 from polystore.formats import imagej, ome
 from polystore.formats.refusals import cannot_hold, host_array, reason_of
-from polystore.formats.tiffdecode import decode
+from polystore.formats.tiffdecode import decode, open_lazily
 from polystore.formats.tiffnote import OURS, Known, Words, carried, note_of, note_text
 from polystore.formats.tiffscale import tag_words
 from polystore.formats.tiffwrite import (
@@ -217,7 +217,7 @@ TIFF_CODEC: Codec[HostArray] = Codec(
     format=TIFF,
     encode=partial(_encode, "TIFF", _tiff_plan),
     decode=decode,
-    open=None,
+    open=open_lazily,
     options=TiffOptions,
 )
 """The record of TIFF."""
@@ -226,7 +226,7 @@ OME_TIFF_CODEC: Codec[HostArray] = Codec(
     format=OME_TIFF,
     encode=partial(_encode, "OME-TIFF", _ome_plan),
     decode=decode,
-    open=None,
+    open=open_lazily,
     options=TiffOptions,
 )
 """The record of OME-TIFF."""

@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import math
 import operator
-import sys
 from typing import IO, TYPE_CHECKING, cast
+
+from attrs import frozen
 
 from polystore.core.errors import StorageError, TooLarge
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
-from polystore.core.payload import HostArray, bytes_of
+from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region
 from polystore.core.records import Decoded, Limits, Readable
 from polystore.formats.ifd import Layout, Skeleton, survey
 from polystore.formats.omebounds import ome_problem, parse_ome
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
 from polystore.formats.stream import ReadableFile
+from polystore.formats.tiffbox import Box, box_of, lengths, whole
 from polystore.formats.tiffmeta import known_of, unseen_pages
-from polystore.formats.tiffsegments import fill, segment_problem, unreadable
+from polystore.formats.tiffnote import Known
+from polystore.formats.tiffsamples import Samples, blocks_of, read_samples, reshaped
+from polystore.formats.tiffsegments import paged, segment_problem, unreadable
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
-__all__ = ["decode"]
+__all__ = ["decode", "open_lazily"]
 
 _VALUE_BYTES = 40
 """What one value of a tag takes as a Python integer in a tuple: 32 bytes and a pointer of 8."""
@@ -64,6 +68,29 @@ def decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
     `Corrupt` for anything that is no whole TIFF, or in a compression that is not decoded here;
     `TooLarge` beyond the limits.
     """
+    return and_then(_opened(source, limits), lambda image: _decoded(image, limits))
+
+
+def open_lazily(source: Readable, limits: Limits, /) -> Outcome[Decoded[LazyArray]]:
+    """Give the same array to be read region by region, and the same metadata.
+
+    A read takes the strips and tiles that its region touches, and memory for these and for the
+    region; the limits are those of a region. Regions are as NumPy takes slices, one per axis and of
+    step 1: `UnsupportedOperation` for others. Reads are safe in several threads. The source has to
+    stay open; what it raises passes through.
+    """
+    return _opened(source, limits).map(lambda image: _lazy(image, limits))
+
+
+@frozen
+class _Image:
+    """What a TIFF holds: where its samples are, and what is known of them."""
+
+    samples: Samples
+    known: Known
+
+
+def _opened(source: Readable, limits: Limits) -> Outcome[_Image]:
     from tifffile import TIFF
 
     found = survey(source, TIFF.TAG_LOAD)
@@ -76,12 +103,51 @@ def decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
             return Failure(too_large)
     file = ReadableFile(source)
     with quiet():
-        read = guard(
-            lambda: _read(file, source, skeleton, limits), catch(Exception, _from_tifffile)
-        )
+        read = guard(lambda: _read(file, source, skeleton), catch(Exception, _from_tifffile))
     if file.failure is not None:
         raise file.failure
     return and_then(read, lambda outcome: outcome)
+
+
+def _decoded(image: _Image, limits: Limits) -> Outcome[Decoded[HostArray]]:
+    shape = image.samples.shape
+    array = _box(image.samples, whole(shape), limits)
+    return array.map(lambda it: Decoded(it.reshape(image.known.shape), image.known.metadata))
+
+
+def _lazy(image: _Image, limits: Limits) -> Decoded[LazyArray]:
+    samples, known = image.samples, image.known
+
+    def read(region: Region) -> Outcome[HostArray]:
+        found = box_of(region, known.shape)
+        if not is_successful(found):
+            return Failure(found.failure())
+        box = found.unwrap()
+        if 0 in lengths(box):
+            return allocated(lengths(box), samples.pages.dtype)
+        array = _box(samples, reshaped(box, known.shape, samples.shape), limits)
+        return array.map(lambda it: it.reshape(lengths(box)))
+
+    dtype = str(samples.pages.dtype)
+    blocks = blocks_of(samples, known.shape)
+    spec = ArraySpec(known.shape, dtype, known.metadata.axes, blocks)
+    return Decoded(LazyArray(spec, read), known.metadata)
+
+
+def _box(samples: Samples, box: Box, limits: Limits) -> Outcome[HostArray]:
+    """Give a box of the samples as an array of its shape."""
+    nbytes = math.prod(lengths(box)) * samples.pages.dtype.itemsize
+    too_large = over_limit(max(nbytes, samples.tile), limits)
+    if too_large is not None:
+        return Failure(too_large)
+    room = allocated(lengths(box), samples.pages.dtype)
+    if not is_successful(room):
+        return room
+    with quiet():
+        read = guard(
+            lambda: read_samples(samples, box, room.unwrap()), catch(Exception, _from_tifffile)
+        )
+    return and_then(read, lambda _: room)
 
 
 def _from_tifffile(error: Exception) -> StorageError:
@@ -95,9 +161,7 @@ def _from_tifffile(error: Exception) -> StorageError:
     return damaged("TIFF", str(error) if own else f"tifffile cannot read it ({reason_of(error)})")
 
 
-def _read(
-    file: ReadableFile, source: Readable, skeleton: Skeleton, limits: Limits
-) -> Outcome[Decoded[HostArray]]:
+def _read(file: ReadableFile, source: Readable, skeleton: Skeleton) -> Outcome[_Image]:
     from tifffile import TiffFile
 
     # Told nothing, tifffile takes a sample of the pages for all of them.
@@ -117,9 +181,9 @@ def _read(
         problem = problem or _unseen_problem(tif, skeleton)
         if problem is not None:
             return Failure(damaged("TIFF", problem))
-        array = _array(tif.series[0], source, skeleton, limits)
+        samples = _plan(tif.series[0], source, skeleton)
         known = known_of(tif, ome, unseen_pages(tif, skeleton))
-        return array.map(lambda it: Decoded(it.reshape(known.shape), known.metadata))
+        return samples.map(lambda it: _Image(it, known))
 
 
 def _unseen_problem(tif: TiffFile, skeleton: Skeleton) -> str | None:
@@ -131,35 +195,39 @@ def _unseen_problem(tif: TiffFile, skeleton: Skeleton) -> str | None:
     return None
 
 
-def _array(
-    series: TiffPageSeries, source: Readable, skeleton: Skeleton, limits: Limits
-) -> Outcome[HostArray]:
+def _plan(series: TiffPageSeries, source: Readable, skeleton: Skeleton) -> Outcome[Samples]:
+    """Say where the samples of a series lie; `Corrupt` if they do not all lie in the file."""
     problem = unreadable(series.keyframe)
     if problem is not None:
         return Failure(damaged("TIFF", problem))
     shape = tuple(operator.index(length) for length in series.shape)
-    dtype = series.dtype
-    nbytes = math.prod(shape) * dtype.itemsize
+    nbytes = math.prod(shape) * series.dtype.itemsize
     if nbytes > _most(series, source.size):
         reason = f"it claims {nbytes} bytes of samples, which its {source.size} bytes cannot hold"
         return Failure(damaged("TIFF", reason))
-    tile = math.prod(series.keyframe.chunks) * dtype.itemsize
+    tile = math.prod(series.keyframe.chunks) * series.dtype.itemsize
     if tile > max(4 * nbytes, _TILE):
         return Failure(damaged("TIFF", f"it claims tiles of {tile} bytes"))
-    too_large = over_limit(max(nbytes, tile), limits)
-    if too_large is not None:
-        return Failure(too_large)
     start = series.dataoffset if nbytes else 0
-    if start is not None:
-        return _contiguous(series, source, start, shape)
-    problem = _misfit(series, skeleton, nbytes, source.size)
+    problem = (
+        _misfit(series, skeleton, nbytes, source.size)
+        if start is None
+        else _outside(start, nbytes, source.size)
+    )
     if problem is not None:
         return Failure(damaged("TIFF", problem))
-    room = allocated(shape, dtype)
-    if is_successful(room):
-        pages = [page for page in series if page is not None]
-        fill(source, pages, series.keyframe, room.unwrap())
-    return room
+    key, dtype = series.keyframe, series.dtype.newbyteorder("=")
+    pages = [page for page in series if page is not None] if start is None else []
+    part = 0 if start is not None or key.is_final else tile
+    return Success(Samples(shape, start, part, paged(source, pages, key, dtype)))
+
+
+def _outside(start: int, nbytes: int, size: int) -> str | None:
+    """Say what is missing of samples that lie in one piece; `None` if they are all there."""
+    if nbytes and start < 8:
+        return "its samples are missing"
+    missing = start + nbytes - size
+    return f"{missing} bytes are missing at its end" if missing > 0 else None
 
 
 def _most(series: TiffPageSeries, size: int) -> int:
@@ -168,27 +236,6 @@ def _most(series: TiffPageSeries, size: int) -> int:
     bits = cast("object", key.bitspersample)  # a tuple, where samples differ
     ratio = _RATIOS.get(key.compression, _OTHER_RATIO)
     return size * ratio * series.dtype.itemsize * 8 // max(bits if isinstance(bits, int) else 1, 1)
-
-
-def _contiguous(
-    series: TiffPageSeries, source: Readable, start: int, shape: tuple[int, ...]
-) -> Outcome[HostArray]:
-    """Read samples that lie in the file as they will in memory, in one go."""
-    room = allocated(shape, series.dtype)
-    if not is_successful(room):
-        return room
-    array = room.unwrap()
-    if array.nbytes and start < 8:
-        return Failure(damaged("TIFF", "its samples are missing"))
-    missing = start + array.nbytes - source.size
-    if missing > 0:
-        return Failure(damaged("TIFF", f"{missing} bytes are missing at its end"))
-    if array.nbytes and source.read_into(start, bytes_of(array)) != array.nbytes:
-        return Failure(damaged("TIFF", "it ended while it was read"))
-    native = "<" if sys.byteorder == "little" else ">"
-    if series.keyframe.parent.byteorder != native and array.itemsize > 1:
-        array.byteswap(inplace=True)
-    return Success(array)
 
 
 def _misfit(series: TiffPageSeries, skeleton: Skeleton, nbytes: int, size: int) -> str | None:

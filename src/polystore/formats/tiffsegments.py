@@ -9,7 +9,6 @@ in as many threads as tifffile would take.
 from __future__ import annotations
 
 import math
-import struct
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,23 +19,24 @@ from attrs import frozen
 from polystore.core.payload import HostArray, bytes_of
 from polystore.core.records import Buffer, Readable
 from polystore.formats.quiet import quiet
+from polystore.formats.tiffbox import Box, lengths, read_box, read_fully
+from polystore.formats.tiffstreams import JPEG, JPEG_2000, check_image
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy as np
     from tifffile import TiffFrame, TiffPage
 
     Page: TypeAlias = TiffPage | TiffFrame
 
-__all__ = ["fill", "segment_problem", "unreadable"]
+__all__ = ["Paged", "fill", "paged", "segment_problem", "unreadable"]
 
 _NONE, _LZW, _PACKBITS, _LZMA = 1, 5, 32773, 34925
 _DEFLATE = frozenset({8, 32946})
 _ZSTD = frozenset({34926, 50000})
 _FAX = frozenset({2, 3, 4})
-_JPEG = frozenset({7, 33007, 34892})
-_JPEG_2000 = frozenset({33003, 33004, 33005, 34712})
 _STREAMS = _DEFLATE | _ZSTD | {_LZW, _PACKBITS, _LZMA}
-
-_END_OF_IMAGE = b"\xff\xd9"  # of JPEG and JPEG 2000 alike; within an image nothing looks like it
 
 _SMALL = 14336
 """Bytes. Below it a segment is not worth a thread (tifffile's own measure, for LZW)."""
@@ -48,7 +48,7 @@ def unreadable(key: TiffPage) -> str | None:
     A codec whose stream carries an image size of its own would allocate what it claims: only those
     are decoded whose size can be read beforehand.
     """
-    known = _STREAMS | _FAX | _JPEG | _JPEG_2000 | {_NONE}
+    known = _STREAMS | _FAX | JPEG | JPEG_2000 | {_NONE}
     if key.dtype is None:
         bits, kind = key.bitspersample, int(key.sampleformat)
         return f"its samples, of {bits} bits in TIFF's format {kind}, are of no type known here"
@@ -80,44 +80,101 @@ def segment_problem(page: Page, key: TiffPage, size: int) -> str | None:
 
 
 @frozen
-class _Job:
-    """What goes where: `array` is (pages, separate samples, depth, length, width, samples)."""
+class Paged:
+    """Pages of one layout, in a file, and how their segments are decoded. Safe to share.
+
+    `segments` is how many strips or tiles a page has; an array of the pages has the axes page,
+    separate samples, depth, length, width, samples.
+    """
 
     source: Readable
     pages: Sequence[Page]
     key: TiffPage
-    array: HostArray
+    dtype: np.dtype[Any]
     segments: int
     decompress: Callable[..., Buffer] | None
     unpredict: Callable[..., object] | None
     swap: bool
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the six axes."""
+        return len(self.pages), *self.key.shaped
 
-def fill(source: Readable, pages: Sequence[Page], key: TiffPage, array: HostArray) -> None:
-    """Decode the pages into the array, which is as large as they are, C-ordered and native.
+    @property
+    def segment_shape(self) -> tuple[int, ...]:
+        """What a strip or tile covers of separate samples, depth, length and width, or less."""
+        key = self.key
+        if key.is_tiled:
+            return 1, key.tiledepth, key.tilelength, key.tilewidth
+        return 1, 1, key.rowsperstrip, key.imagewidth
 
-    Raises what tifffile, imagecodecs and the source raise; `ValueError` if a segment is not whole.
-    """
+
+def paged(source: Readable, pages: Sequence[Page], key: TiffPage, dtype: np.dtype[Any]) -> Paged:
+    """Prepare to decode pages like `key`, while the file that tifffile made of them is open."""
     from tifffile import TIFF
 
     unpredict: Callable[..., object] | None = None
     if key.compression != _NONE or key.predictor != 1 or key.fillorder != 1:
         # Imported here: without it, tifffile would call the file unreadable.
         from imagecodecs import delta_decode as unpredict
-    _ = key.decode  # made on first use, and then not by several threads at once
-    segments = 1 if key.is_final else math.prod(key.chunked)
-    job = _Job(
+    _ = key.decode, key.shaped, key.jpegheader  # made on first use: not by several threads at once
+    return Paged(
         source,
         pages,
         key,
-        array.reshape(len(pages), *key.shaped),
-        segments,
+        dtype,
+        1 if key.is_final else math.prod(key.chunked),
         TIFF.DECOMPRESSORS[key.compression] if key.compression in _STREAMS else None,
         unpredict,
-        swap=(key.parent.byteorder == ">") is (sys.byteorder == "little") and array.itemsize > 1,
+        swap=(key.parent.byteorder == ">") is (sys.byteorder == "little") and dtype.itemsize > 1,
     )
-    total = len(pages) * segments
-    large = array.nbytes // max(total, 1) >= _SMALL and key.compression != _NONE
+
+
+@frozen
+class _Job:
+    """What is to be decoded: which box of the pages, and the array of its shape that takes it.
+
+    Along the four axes between pages and samples, `lengths` are those of the pages, `covers` those
+    of a segment, `counts` how many segments there are, and `grid`, after the pages, which of them.
+    """
+
+    paged: Paged
+    box: Box
+    array: HostArray
+    grid: Box
+    lengths: tuple[int, ...]
+    covers: tuple[int, ...]
+    counts: tuple[int, ...]
+
+
+def fill(pages: Paged, box: Box, array: HostArray) -> None:
+    """Decode the box of the pages into the array, which is C-ordered, native and of its size.
+
+    Only the segments that the box touches are read. Raises what tifffile, imagecodecs and the
+    source raise; `ValueError` if a segment is not whole.
+    """
+    from tifffile import TIFF
+
+    if array.size == 0:
+        return
+    target = array.reshape(lengths(box))
+    if pages.key.is_final:
+        for number, plane in zip(box[0], target, strict=True):
+            start = pages.pages[number].dataoffsets[0]
+            read_box(pages.source, start, pages.shape[1:], box[1:], plane)
+            if pages.swap:
+                plane.byteswap(inplace=True)
+        return
+    sizes, covers = pages.shape[1:5], pages.segment_shape
+    grid = (
+        range(indices.start // cover, (indices.stop - 1) // cover + 1)
+        for indices, cover in zip(box[1:5], covers, strict=True)
+    )
+    counts = tuple(-(-size // cover) for size, cover in zip(sizes, covers, strict=True))
+    job = _Job(pages, box, target, (box[0], *grid), sizes, covers, counts)
+    total = math.prod(lengths(job.grid))
+    large = pages.key.nbytes // pages.segments >= _SMALL and pages.key.compression != _NONE
     workers = min(TIFF.MAXWORKERS, total) if large else 1
     if workers < 2:
         _decode_all(job, range(total))
@@ -138,35 +195,73 @@ def _decode_in_threads(job: _Job, total: int, workers: int) -> None:
 def _decode_all(job: _Job, numbers: range) -> None:
     with quiet():
         for number in numbers:
-            _decode(job, *divmod(number, job.segments))
+            left, place = number, list[int]()
+            for indices in reversed(job.grid):
+                left, within = divmod(left, len(indices))
+                place.insert(0, indices[within])
+            _decode(job, place)
 
 
-def _decode(job: _Job, number: int, index: int) -> None:
-    page, key = job.pages[number], job.key
-    if key.is_final:
-        target = job.array[number]
-        _read(job, page.dataoffsets[0], bytes_of(target))
-        if job.swap:
-            target.byteswap(inplace=True)
-        return
-    if _is_whole_strip(key) and _decode_strip(job, number, index):
-        return
-    stored = bytearray(page.databytecounts[index])
-    _read(job, page.dataoffsets[index], memoryview(stored))
-    _check_image(key, stored)
-    segment, (s, d, h, w, _), shape = key.decode(
-        stored, index, jpegtables=page.jpegtables, jpegheader=key.jpegheader, _fullsize=False
+def _decode(job: _Job, place: list[int]) -> None:
+    """Decode the segment at a place: the number of its page, and its own along four axes."""
+    import numpy as np
+
+    pages, page = job.paged, place[0]
+    index, shape = 0, list[int]()
+    # What of the segment is wanted, in terms of the array (there) and of the segment (here).
+    there: list[int | slice] = [page - job.box[0].start]
+    here: list[slice] = []
+    for axis, number in enumerate(place[1:]):
+        index = index * job.counts[axis] + number
+        first = number * job.covers[axis]
+        last = min(first + job.covers[axis], job.lengths[axis])
+        wanted = job.box[axis + 1]
+        low, high = max(first, wanted.start), min(last, wanted.stop)
+        shape.append(last - first)
+        there.append(slice(low - wanted.start, high - wanted.start))
+        here.append(slice(low - first, high - first))
+    here.append(slice(job.box[5].start, job.box[5].stop))
+    target = job.array[tuple(there)]
+    stored = _Stored(pages.pages[page], index, (*shape, pages.shape[5]))
+    if _is_whole_strip(pages.key):
+        is_all = target.shape == stored.shape
+        strip: HostArray = target if is_all else np.empty(stored.shape, target.dtype)
+        if _decode_strip(pages, stored, strip):
+            if not is_all:
+                target[...] = strip[tuple(here)]
+            return
+    target[...] = _decoded(pages, stored)[tuple(here)]
+
+
+@frozen
+class _Stored:
+    """One strip or tile: of which page, its number in it, and the lengths of its five axes."""
+
+    page: Page
+    index: int
+    shape: tuple[int, ...]
+
+
+def _decoded(pages: Paged, stored: _Stored) -> HostArray:
+    """Decode a segment as tifffile does, and give the part of it that lies in its image."""
+    page, key = stored.page, pages.key
+    content = bytearray(page.databytecounts[stored.index])
+    read_fully(pages.source, page.dataoffsets[stored.index], memoryview(content))
+    check_image(key, content)
+    segment, _, _ = key.decode(
+        content,
+        stored.index,
+        jpegtables=page.jpegtables,
+        jpegheader=key.jpegheader,
+        _fullsize=False,
     )
     if segment is None:
         raise ValueError("a strip or tile is missing")
-    depth, length, width = key.imagedepth - d, key.imagelength - h, key.imagewidth - w
-    place = job.array[number, s, d : d + shape[0], h : h + shape[1], w : w + shape[2]]
-    place[...] = segment[:depth, :length, :width]
-
-
-def _read(job: _Job, offset: int, memory: memoryview) -> None:
-    if job.source.read_into(offset, memory) != memory.nbytes:
-        raise ValueError("it ended while it was read")
+    _, depth, length, width, _ = stored.shape
+    whole = segment[None, :depth, :length, :width]
+    if whole.shape != stored.shape:
+        raise ValueError("a strip or tile is smaller than its place")
+    return whole
 
 
 def _is_whole_strip(key: TiffPage) -> bool:
@@ -183,72 +278,28 @@ def _is_whole_strip(key: TiffPage) -> bool:
     )
 
 
-def _decode_strip(job: _Job, number: int, index: int) -> bool:
-    """Decompress a strip to its place in the array; `False` if tifffile has to look at it."""
-    page, key = job.pages[number], job.key
-    _, depth, length, _, _ = key.shaped
-    rows = key.rowsperstrip
-    strips = math.ceil(length / rows)
-    sample, below = divmod(index, strips * depth)
-    plane, strip = divmod(below, strips)
-    target = job.array[number, sample, plane, strip * rows : (strip + 1) * rows]
-    memory = bytes_of(target)
-    count = page.databytecounts[index]
-    if job.decompress is None:
+def _decode_strip(pages: Paged, stored: _Stored, strip: HostArray) -> bool:
+    """Decompress a strip into memory of its size; `False` if tifffile has to look at it."""
+    memory = bytes_of(strip)
+    offset, count = (
+        stored.page.dataoffsets[stored.index],
+        stored.page.databytecounts[stored.index],
+    )
+    if pages.decompress is None:
         if count < memory.nbytes:
             return False
-        _read(job, page.dataoffsets[index], memory)
+        read_fully(pages.source, offset, memory)
     else:
-        stored = bytearray(count)
-        _read(job, page.dataoffsets[index], memoryview(stored))
+        content = bytearray(count)
+        read_fully(pages.source, offset, memoryview(content))
         try:
-            written = memoryview(job.decompress(stored, out=memory)).nbytes
+            written = memoryview(pages.decompress(content, out=memory)).nbytes
         except (RuntimeError, ValueError):
             return False
         if written != memory.nbytes:
             return False
-    if job.swap:
-        target.byteswap(inplace=True)
-    if key.predictor == 2 and job.unpredict is not None:
-        job.unpredict(target, axis=-2, out=target)
+    if pages.swap:
+        strip.byteswap(inplace=True)
+    if pages.key.predictor == 2 and pages.unpredict is not None:
+        pages.unpredict(strip, axis=-2, out=strip)
     return True
-
-
-def _check_image(key: TiffPage, stored: bytearray) -> None:
-    """Raise `ValueError` if a stream that carries its own size is cut, or larger than its place."""
-    if key.compression not in _JPEG | _JPEG_2000:
-        return
-    if key.jpegheader is None and _END_OF_IMAGE not in stored:
-        # What is missing would be filled with gray, and nothing said.
-        raise ValueError("a strip or tile ends in the middle of its JPEG image")
-    if key.compression in _JPEG:
-        claim = _jpeg_samples(key.jpegheader or stored)
-    else:
-        claim = _jpeg_2000_samples(stored)
-    rows = key.tilelength if key.is_tiled else key.rowsperstrip
-    columns = key.tilewidth if key.is_tiled else key.imagewidth
-    # Some writers fill the last strip up to the others' height, or pad to whole blocks.
-    if claim > 4 * max(rows, 64) * max(columns, 64) * max(key.samplesperpixel, 1):
-        raise ValueError("a strip or tile claims to be larger than its place")
-
-
-def _jpeg_samples(stream: bytes | bytearray) -> int:
-    """Give how many samples a JPEG stream claims (ITU T.81, annex B)."""
-    position = 2
-    while position + 9 < len(stream) and stream[position] == 0xFF:
-        marker, length = struct.unpack_from(">BH", stream, position + 1)
-        if marker in (0xC0, 0xC1, 0xC2):  # baseline, extended, progressive
-            height, width, components = struct.unpack_from(">HHB", stream, position + 5)
-            return int(height * width * components)
-        position += 2 + length
-    raise ValueError("a strip or tile holds no JPEG image of a common kind")
-
-
-def _jpeg_2000_samples(stream: bytearray) -> int:
-    """Give how many samples a JPEG 2000 codestream claims (ITU T.800, annex A)."""
-    start = stream.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if start < 0 or len(stream) < start + 42:
-        raise ValueError("a strip or tile holds no JPEG 2000 image")
-    right, bottom, left, top = struct.unpack_from(">4I", stream, start + 8)
-    (components,) = struct.unpack_from(">H", stream, start + 40)
-    return max(int(right - left), 1) * max(int(bottom - top), 1) * int(components)

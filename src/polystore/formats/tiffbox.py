@@ -1,0 +1,114 @@
+"""Regions of an array as boxes, and how the box of an array that lies in one piece is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import TypeAlias
+
+from polystore.core.errors import UnsupportedOperation
+from polystore.core.outcome import Failure, Outcome, Success
+from polystore.core.payload import HostArray, Region, aligned_empty, bytes_of
+from polystore.core.records import Readable
+
+__all__ = ["Box", "box_of", "lengths", "read_box", "read_fully", "whole"]
+
+Box: TypeAlias = "tuple[range, ...]"
+"""For each axis: which indices, in steps of 1."""
+
+_SPAN = 2**20
+"""Bytes that are read at once, where only parts of them are wanted."""
+
+_SPARSE = 16
+"""Rows of which less than this fraction is wanted are read one by one."""
+
+
+def whole(shape: Sequence[int]) -> Box:
+    """Give the box of everything.
+
+    >>> whole((2, 3))
+    (range(0, 2), range(0, 3))
+    """
+    return tuple(map(range, shape))
+
+
+def lengths(box: Box) -> tuple[int, ...]:
+    """Give the shape of a box.
+
+    >>> lengths((range(1, 3), range(0)))
+    (2, 0)
+    """
+    return tuple(map(len, box))
+
+
+def box_of(region: Region, shape: tuple[int, ...]) -> Outcome[Box]:
+    """Give a region as a box, its bounds as NumPy takes them; `UnsupportedOperation` for no region.
+
+    >>> box_of((slice(-3, None), slice(1, 99)), (9, 4)).unwrap()
+    (range(6, 9), range(1, 4))
+    >>> print(box_of((slice(0, 9, 2),), (9,)).failure().message)
+    A region is one slice of step 1 per axis, and slice(0, 9, 2) is none.
+    """
+    if len(region) != len(shape):
+        message = f"The array has {len(shape)} axes, and the region has {len(region)} slices."
+        return Failure(UnsupportedOperation("", None, message, "Give one slice per axis."))
+    box: list[range] = []
+    for part, length in zip(region, shape, strict=True):
+        try:
+            box.append(range(*part.indices(length)) if part.step in (None, 1) else range(0, 0, 2))
+        except (AttributeError, TypeError):  # whatever the types say, it may be a number
+            box.append(range(0, 0, 2))
+        if box[-1].step != 1:
+            message = f"A region is one slice of step 1 per axis, and {part} is none."
+            advice = "Read slices of step 1, then index the array that you get."
+            return Failure(UnsupportedOperation("", None, message, advice))
+    return Success(tuple(box))
+
+
+def read_box(
+    source: Readable, start: int, shape: tuple[int, ...], box: Box, array: HostArray
+) -> None:
+    """Read the box of an array that lies C-ordered from a byte on; `array` is as large as the box.
+
+    The bytes are not swapped. `ValueError` if the source ends before.
+    """
+    if array.size == 0:
+        return
+    last = max((axis for axis, n in enumerate(shape) if len(box[axis]) != n), default=0)
+    inner = math.prod(shape[last + 1 :]) * array.itemsize
+    pitch, run = shape[last] * inner if shape else inner, len(box[last]) * inner if shape else inner
+    if last == 0:
+        first = start + (box[0].start * inner if box else 0)
+        read_fully(source, first, bytes_of(array))
+        return
+    rows = array.reshape(-1, len(box[last - 1]), run // array.itemsize)
+    strides = [math.prod(shape[axis + 1 :]) * array.itemsize for axis in range(last)]
+    places = product(*box[: last - 1])
+    for place, target in zip(places, rows, strict=True):
+        offset = start + box[last].start * inner + box[last - 1].start * pitch
+        offset += sum(index * stride for index, stride in zip(place, strides, strict=False))
+        _read_rows(source, offset, pitch, target)
+
+
+def _read_rows(source: Readable, offset: int, pitch: int, rows: HostArray) -> None:
+    """Read the beginnings of rows that lie `pitch` bytes apart."""
+    run = rows.shape[1] * rows.itemsize
+    at_once = _SPAN // pitch if run * _SPARSE >= pitch else 1
+    if at_once < 2:
+        for number, row in enumerate(rows):
+            read_fully(source, offset + number * pitch, bytes_of(row))
+        return
+    columns = pitch // rows.itemsize
+    span = aligned_empty((min(at_once, len(rows)), columns), rows.dtype)
+    for first in range(0, len(rows), at_once):
+        count = min(at_once, len(rows) - first)
+        nbytes = (count - 1) * pitch + run  # what follows the last row may not be there
+        read_fully(source, offset + first * pitch, bytes_of(span)[:nbytes])
+        rows[first : first + count] = span[:count, : rows.shape[1]]
+
+
+def read_fully(source: Readable, offset: int, memory: memoryview) -> None:
+    """Fill the memory from a byte on; `ValueError` if the source ends before."""
+    if source.read_into(offset, memory) != memory.nbytes:
+        raise ValueError("it ended while it was read")
