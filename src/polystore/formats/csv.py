@@ -119,7 +119,10 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Table]]:
     if not is_successful(found):
         return Failure(found.failure())
     content = found.unwrap()
-    content[-1:] = b"\n"
+    if content[-2] == ord("\n"):
+        del content[-1]
+    else:
+        content[-1] = ord("\n")
     cells = content.count(b",") + content.count(b"\n") + content.count(b"\r")
     needed = len(content) + cells * _CELL_BYTES
     too_large = over_limit(needed, limits) if needed > SMALL else None
@@ -145,11 +148,12 @@ def _table(grid: Grid, limits: Limits) -> Outcome[Table]:
         if name in columns:
             message = f"Two columns of this CSV are named {name!r}."
             return Failure(Corrupt("", None, message, "Rename one of them in the file."))
-        dtype = _column_dtype(grid, index) if said is None else said
+        blocks = list(grid.blocks(index))
+        dtype = _dtype_of_cells(blocks) if said is None else said
         nbytes += grid.num_rows * dtype.itemsize
         too_large = over_limit(nbytes, limits)
         room = allocated((grid.num_rows,), dtype) if too_large is None else Failure(too_large)
-        column = and_then(room, partial(_filled, grid, index, name))
+        column = and_then(room, partial(_filled, grid, blocks, name))
         if not is_successful(column):
             return Failure(column.failure())
         columns[name] = column.unwrap()
@@ -166,19 +170,21 @@ def _header_problem(grid: Grid, headings: list[str]) -> StorageError | None:
     return None
 
 
-def _column_dtype(grid: Grid, index: int) -> np.dtype[Any]:
+def _dtype_of_cells(blocks: list[tuple[int, Block]]) -> np.dtype[Any]:
     import numpy as np
 
-    found = inferred(block for _, block in grid.blocks(index))
+    found = inferred(block for _, block in blocks)
     if found is not None:
         return found
-    longest = max((csvtext.width(block) for _, block in grid.blocks(index)), default=0)
+    longest = max((csvtext.width(block) for _, block in blocks), default=0)
     return np.dtype(f"U{max(longest, 1)}")
 
 
-def _filled(grid: Grid, index: int, name: str, column: HostArray) -> Outcome[HostArray]:
+def _filled(
+    grid: Grid, blocks: list[tuple[int, Block]], name: str, column: HostArray
+) -> Outcome[HostArray]:
     """Give the column with its values in it; `Corrupt` if a cell has none of its dtype."""
-    for first, block in grid.blocks(index):
+    for first, block in blocks:
         part = column[first - 1 : first - 1 + len(block.lengths)]
         if not _is_filled(part, block):
             # One cell at a time: the first that does not fit is the one to tell of.

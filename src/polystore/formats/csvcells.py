@@ -130,17 +130,22 @@ def grid_of(content: bytearray) -> Grid:
         quotes = np.flatnonzero(data == _QUOTE)
         ends = ends[np.searchsorted(quotes, ends) % 2 == 0]
         _check_quotes(data, quotes, begin, ends)
-    if _RETURN in content:
+    returns = _RETURN in content
+    if returns:
         before_newline = (data[ends] == _RETURN) & (data[(ends + 1) % len(data)] == _LINE)
         ends = ends[~before_newline]
     starts = np.concatenate([[begin], ends[:-1] + 1])
     last_in_row = data[ends] != _COMMA
     lines = ends[last_in_row]
-    # Of a row that ends with both, the return is none of the cell.
-    trimmed = ends - ((data[ends] == _LINE) & (data[ends - 1] == _RETURN) & (starts < ends))
-    first_in_row = np.concatenate([[True], last_in_row[:-1]])
-    some = ~(first_in_row & last_in_row & (starts == trimmed))
-    starts, trimmed, ends, last_in_row = (it[some] for it in (starts, trimmed, ends, last_in_row))
+    trimmed = ends
+    if returns:  # of a row that ends with both, the return is none of the cell
+        trimmed = ends - ((data[ends] == _LINE) & (data[ends - 1] == _RETURN) & (starts < ends))
+    empty = last_in_row & (starts == trimmed)
+    empty[1:] &= last_in_row[:-1]
+    if empty.any():
+        starts, trimmed, ends, last_in_row = (
+            each[~empty] for each in (starts, trimmed, ends, last_in_row)
+        )
     lasts = np.flatnonzero(last_in_row)
     numbers = np.searchsorted(lines, ends[lasts]) + 1
     width = _width(lasts, numbers)

@@ -43,7 +43,11 @@ def _column_of(cell: bytes) -> re.Pattern[bytes]:
 
 
 _INTS = _column_of(_SPACE + _INT + _SPACE)
+_SHORT_INTS = _column_of(_SPACE + rb"-?+(?:0|[1-9]\d{0,14}+)" + _SPACE)
 _FLOATS = _column_of(_SPACE + _FLOAT + _SPACE)
+_SHORT_FLOATS = _column_of(_SPACE + _FLOAT.replace(rb"[1-9]\d*+", rb"[1-9]\d{0,14}+") + _SPACE)
+"""Those whose integers all are exact in a float64."""
+
 _BOOLS = _column_of(rb"True|TRUE|true|False|FALSE|false")
 _NATS = _column_of(rb"NaT")
 _DATE_COLUMNS = {unit: _column_of(date + rb"|NaT") for unit, date in _DATES.items()}
@@ -51,7 +55,6 @@ _DATE_COLUMNS = {unit: _column_of(date + rb"|NaT") for unit, date in _DATES.item
 _LONG_INT = re.compile(rb"^[ \t]*+(-?+\d{16,}+)[ \t]*+$", re.MULTILINE)
 """An integer that a float64 may not hold: all of fewer digits it can."""
 
-_GAP = re.compile(rb"^$", re.MULTILINE)
 _PAYLOAD = re.compile(rb"^nan\(0x([0-9a-f]{4,16})\)$", re.MULTILINE)
 
 _PART = rb"-?+(?:nan(?:\(0x[0-9a-f]{4,16}\))?+|inf|\d++(?:\.\d++)?+(?:e[-+]?+\d++)?+)"
@@ -131,6 +134,10 @@ def _kind(block: Block) -> str:
     first = next(cell for cell in block.cells() if cell)
     if first[:1] in b"TtFfN" and _BOOLS.fullmatch(content):
         return "bool"
+    if _SHORT_INTS.fullmatch(content):
+        return "int"
+    if _SHORT_FLOATS.fullmatch(content):
+        return "float"
     if _INTS.fullmatch(content):
         return _kind_of_integers([int(it) for it in _LONG_INT.findall(content)])
     if _FLOATS.fullmatch(content):
@@ -205,9 +212,11 @@ def _integers(block: Block, dtype: DType) -> Column:
     import numpy as np
 
     content = block.content
-    if not _INTS.fullmatch(content) or not block.lengths.all():
+    if not block.lengths.all():
         raise ValueError("no integer")
-    if _LONG_INT.search(content):
+    if not _SHORT_INTS.fullmatch(content):
+        if not _INTS.fullmatch(content):
+            raise ValueError("no integer")
         numbers = [int(cell) for cell in content.split()]
         bounds = np.iinfo(dtype)
         if min(numbers) < bounds.min or max(numbers) > bounds.max:
@@ -223,12 +232,12 @@ def _integers(block: Block, dtype: DType) -> Column:
 def _floats(content: bytes, dtype: DType) -> Column:
     import numpy as np
 
-    payloads = list(_payloads(content))
-    content = _PAYLOAD.sub(b"nan", content)
-    if not _FLOATS.fullmatch(content):
+    payloads = list(_payloads(content)) if b"(" in content else []
+    cells = (_PAYLOAD.sub(b"nan", content) if payloads else content).split(b"\n")[:-1]
+    if b"_" in content:  # Python takes it in numbers of its own
         raise ValueError("no number")
-    cells = content.split(b"\n")[:-1]
-    wide = np.fromiter((float(it) if it else np.nan for it in cells), np.float64, len(cells))
+    numbers = map(float, cells) if all(cells) else (float(it or b"nan") for it in cells)
+    wide = np.fromiter(numbers, np.float64, len(cells))
     with np.errstate(over="ignore"):
         values = wide.astype(dtype)
     if np.any(np.isinf(values) & ~np.isinf(wide)):
