@@ -198,10 +198,10 @@ def _read_header(source: Readable, limits: Limits) -> Outcome[bytes]:
     head = bytearray(min(source.size, _LENGTH + 1))
     source.read_into(0, memoryview(head))
     length = int.from_bytes(head[:_LENGTH], "little")
-    if len(head) <= _LENGTH or bytes(head[_LENGTH:]) != b"{" or not 0 < length <= _SPECIFIED:
+    if not head.startswith(b"\0\0\0{", _LENGTH - 3):
         return Failure(foreign(_NAME, source))
-    if length > source.size - _LENGTH:
-        return Failure(damaged(_NAME, f"it ends within its header of {length} bytes"))
+    if length > min(_SPECIFIED, source.size - _LENGTH):
+        return Failure(damaged(_NAME, f"it claims a header of {length} bytes"))
     if length > _HEADER_MAX or length * _GROWTH > max(limits.max_bytes, _SMALL * _GROWTH):
         message = f"Its header has {length} bytes, which could take {length * _GROWTH} in memory."
         advice = f"Raise max_bytes if you trust it; over {_HEADER_MAX} bytes none is read."
