@@ -19,7 +19,7 @@ from attrs import frozen
 from polystore.core.payload import HostArray, bytes_of
 from polystore.core.records import Buffer, Readable
 from polystore.formats.quiet import quiet
-from polystore.formats.tiffbox import Box, lengths, read_box, read_fully
+from polystore.formats.tiffbox import Box, lengths, read_box, read_fully, whole
 from polystore.formats.tiffstreams import JPEG, JPEG_2000, check_image
 
 if TYPE_CHECKING:
@@ -193,27 +193,40 @@ def _decode_in_threads(job: _Job, total: int, workers: int) -> None:
 
 
 def _decode_all(job: _Job, numbers: range) -> None:
+    is_strip = _is_whole_strip(job.paged.key)
+    is_whole = is_strip and job.box == whole(job.paged.shape)
     with quiet():
         for number in numbers:
+            if is_whole and _decode_rows(job, *divmod(number, job.paged.segments)):
+                continue
             left, place = number, list[int]()
             for indices in reversed(job.grid):
                 left, within = divmod(left, len(indices))
                 place.insert(0, indices[within])
-            _decode(job, place)
+            _decode(job, place, is_strip)
 
 
-def _decode(job: _Job, place: list[int]) -> None:
+def _decode_rows(job: _Job, number: int, index: int) -> bool:
+    """Decode a strip of rows to its place, where all is wanted; `False` as `_decode_strip`."""
+    rows, strips = job.covers[2], job.counts[2]
+    sample, below = divmod(index, strips * job.counts[1])
+    plane, strip = divmod(below, strips)
+    target = job.array[number, sample, plane, strip * rows : (strip + 1) * rows]
+    return _decode_strip(job.paged, job.paged.pages[number], index, target)
+
+
+def _decode(job: _Job, place: list[int], is_strip: bool) -> None:
     """Decode the segment at a place: the number of its page, and its own along four axes."""
     import numpy as np
 
-    pages, page = job.paged, place[0]
+    pages, number = job.paged, place[0]
     index, shape = 0, list[int]()
     # What of the segment is wanted, in terms of the array (there) and of the segment (here).
-    there: list[int | slice] = [page - job.box[0].start]
+    there: list[int | slice] = [number - job.box[0].start]
     here: list[slice] = []
-    for axis, number in enumerate(place[1:]):
-        index = index * job.counts[axis] + number
-        first = number * job.covers[axis]
+    for axis, at in enumerate(place[1:]):
+        index = index * job.counts[axis] + at
+        first = at * job.covers[axis]
         last = min(first + job.covers[axis], job.lengths[axis])
         wanted = job.box[axis + 1]
         low, high = max(first, wanted.start), min(last, wanted.stop)
@@ -221,47 +234,33 @@ def _decode(job: _Job, place: list[int]) -> None:
         there.append(slice(low - wanted.start, high - wanted.start))
         here.append(slice(low - first, high - first))
     here.append(slice(job.box[5].start, job.box[5].stop))
-    target = job.array[tuple(there)]
-    stored = _Stored(pages.pages[page], index, (*shape, pages.shape[5]))
-    if _is_whole_strip(pages.key):
-        is_all = target.shape == stored.shape
-        strip: HostArray = target if is_all else np.empty(stored.shape, target.dtype)
-        if _decode_strip(pages, stored, strip):
+    target, page, covered = job.array[tuple(there)], pages.pages[number], (*shape, pages.shape[5])
+    if is_strip:
+        is_all = target.shape == covered
+        strip: HostArray = target if is_all else np.empty(covered, target.dtype)
+        if _decode_strip(pages, page, index, strip):
             if not is_all:
                 target[...] = strip[tuple(here)]
             return
-    target[...] = _decoded(pages, stored)[tuple(here)]
+    target[...] = _decoded(pages, page, index, covered)[tuple(here)]
 
 
-@frozen
-class _Stored:
-    """One strip or tile: of which page, its number in it, and the lengths of its five axes."""
-
-    page: Page
-    index: int
-    shape: tuple[int, ...]
-
-
-def _decoded(pages: Paged, stored: _Stored) -> HostArray:
+def _decoded(pages: Paged, page: Page, index: int, shape: tuple[int, ...]) -> HostArray:
     """Decode a segment as tifffile does, and give the part of it that lies in its image."""
-    page, key = stored.page, pages.key
-    content = bytearray(page.databytecounts[stored.index])
-    read_fully(pages.source, page.dataoffsets[stored.index], memoryview(content))
+    key = pages.key
+    content = bytearray(page.databytecounts[index])
+    read_fully(pages.source, page.dataoffsets[index], memoryview(content))
     check_image(key, content)
     segment, _, _ = key.decode(
-        content,
-        stored.index,
-        jpegtables=page.jpegtables,
-        jpegheader=key.jpegheader,
-        _fullsize=False,
+        content, index, jpegtables=page.jpegtables, jpegheader=key.jpegheader, _fullsize=False
     )
     if segment is None:
         raise ValueError("a strip or tile is missing")
-    _, depth, length, width, _ = stored.shape
-    whole = segment[None, :depth, :length, :width]
-    if whole.shape != stored.shape:
+    _, depth, length, width, _ = shape
+    inside = segment[None, :depth, :length, :width]
+    if inside.shape != shape:
         raise ValueError("a strip or tile is smaller than its place")
-    return whole
+    return inside
 
 
 def _is_whole_strip(key: TiffPage) -> bool:
@@ -278,20 +277,17 @@ def _is_whole_strip(key: TiffPage) -> bool:
     )
 
 
-def _decode_strip(pages: Paged, stored: _Stored, strip: HostArray) -> bool:
+def _decode_strip(pages: Paged, page: Page, index: int, strip: HostArray) -> bool:
     """Decompress a strip into memory of its size; `False` if tifffile has to look at it."""
     memory = bytes_of(strip)
-    offset, count = (
-        stored.page.dataoffsets[stored.index],
-        stored.page.databytecounts[stored.index],
-    )
+    count = page.databytecounts[index]
     if pages.decompress is None:
         if count < memory.nbytes:
             return False
-        read_fully(pages.source, offset, memory)
+        read_fully(pages.source, page.dataoffsets[index], memory)
     else:
         content = bytearray(count)
-        read_fully(pages.source, offset, memoryview(content))
+        read_fully(pages.source, page.dataoffsets[index], memoryview(content))
         try:
             written = memoryview(pages.decompress(content, out=memory)).nbytes
         except (RuntimeError, ValueError):
