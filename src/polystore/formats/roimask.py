@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
@@ -41,11 +42,14 @@ _MOVE, _LINE, _CLOSE, _CURVES = 0.0, 1.0, 4.0, (2.0, 3.0)
 _WORK = 12
 """How many bytes it takes to follow a path, for each of its own."""
 
+_WIDE, _BLOCK = 64, 2**16
+"""Pixels. Less wide masks are quicker summed up column by column, so many pixels at a time."""
+
 _CHUNK = 2**20
 """How many crossings of slanted edges and rows are held at once."""
 
-_CROSSINGS_MAX = 2**27
-"""How many there may be in all: some seconds of work."""
+_CROSSING = 16
+"""How many bytes each counts for, of those that the limits allow: it costs as much time."""
 
 
 @frozen
@@ -118,10 +122,14 @@ def _walked(y: NDArray[np.intp], x: NDArray[np.intp]) -> tuple[list[int], list[i
 
 @frozen
 class Selected:
-    """The pixels that a path selects, and whether the path is their outline, and no other."""
+    """The pixels that a path selects, and whether the path is their outline, and no other.
+
+    `cost` is what it took of the bytes that the limits allow.
+    """
 
     mask: Mask
     is_outline: bool
+    cost: int
 
 
 def mask_of(path: Floats, frame: Frame, limits: Limits) -> Outcome[Selected]:
@@ -132,7 +140,8 @@ def mask_of(path: Floats, frame: Frame, limits: Limits) -> Outcome[Selected]:
     """
     import numpy as np
 
-    too_large = over_limit(_WORK * path.nbytes, limits)
+    work = _WORK * path.nbytes
+    too_large = over_limit(work, limits)
     native = array("f", path.astype(np.float32).tobytes())
     parsed = _edges(native) if too_large is None else Failure(too_large)
     if not is_successful(parsed):
@@ -147,35 +156,60 @@ def mask_of(path: Floats, frame: Frame, limits: Limits) -> Outcome[Selected]:
         return Failure(damaged("ImageJ region", "its outline has no pixel inside"))
     low, high = (np.floor(y.min()), np.floor(x.min())), (np.ceil(y.max()), np.ceil(x.max()))
     tight = Frame(*map(int, (*low, *high)))
-    return _filled(ends, frame if frame.holds(tight) else tight, limits)
+    return _filled(ends, frame if frame.holds(tight) else tight, work, limits)
 
 
-def _filled(edges: Edges, frame: Frame, limits: Limits) -> Outcome[Selected]:
+def _filled(edges: Edges, frame: Frame, work: int, limits: Limits) -> Outcome[Selected]:
     import numpy as np
 
     shape = (frame.bottom - frame.top, frame.right - frame.left)
-    too_large = over_limit(math.prod(shape), limits)
+    edges = edges - [frame.left, frame.top] * 2
+    along = (edges[:, 0] == edges[:, 2]) & (edges == np.rint(edges)).all(axis=1)
+    across = edges[~along & (edges[:, 1] != edges[:, 3])]
+    crossings = int(np.abs(across[:, 1] - across[:, 3]).sum())
+    cost = work + math.prod(shape) + _CROSSING * crossings
+    too_large = over_limit(cost, limits)
     room = allocated(shape, np.dtype(np.uint8)) if too_large is None else Failure(too_large)
     if not is_successful(room):
         return Failure(room.failure())
     pixels = room.unwrap()
     pixels[...] = 0
-    edges = edges - [frame.left, frame.top] * 2
-    along = (edges[:, 0] == edges[:, 2]) & (edges == np.rint(edges)).all(axis=1)
     for x, y in ((0, 1), (2, 3)):
         _toggle(pixels, edges[along, y], edges[along, x])
-    np.bitwise_xor.accumulate(pixels, axis=0, out=pixels)
-    level = edges[:, 1] == edges[:, 3]
-    across = edges[~along & ~level]
+    _sum_down(pixels)
     if across.size:
-        if np.abs(across[:, 1] - across[:, 3]).sum() > _CROSSINGS_MAX:
-            return Failure(cannot_say("a composite of so many slanted edges"))
         for rows, columns in _crossed(across):
             _toggle(pixels, rows, columns)
-    np.bitwise_xor.accumulate(pixels, axis=1, out=pixels)
+    _sum_right(pixels)
     found = pixels.view(np.bool_)
     found.flags.writeable = False
-    return Success(Selected(Mask(found, frame.top, frame.left), not across.size))
+    return Success(Selected(Mask(found, frame.top, frame.left), not across.size, cost))
+
+
+def _sum_down(pixels: NDArray[np.uint8]) -> None:
+    """Add each row to all below, without carry: twice as many at each step, within some rows."""
+    height, width = pixels.shape
+    flat, rows = pixels.reshape(-1), max(_BLOCK // width, 1)
+    for start in range(0, height, rows):
+        block = flat[max(start - 1, 0) * width : (start + rows) * width]
+        step = width
+        while step < len(block):
+            block[step:] ^= block[:-step]
+            step *= 2
+
+
+def _sum_right(pixels: NDArray[np.uint8]) -> None:
+    """Add each column to all on its right, without carry."""
+    import numpy as np
+
+    height, width = pixels.shape
+    if width >= _WIDE:
+        np.bitwise_xor.accumulate(pixels, axis=1, out=pixels)
+        return
+    rows = _BLOCK // width
+    for start in range(0, height, rows):
+        for before, column in pairwise(pixels[start : start + rows].T):
+            np.bitwise_xor(before, column, out=column)
 
 
 def _toggle(pixels: NDArray[np.uint8], y: NDArray[np.float64], x: NDArray[np.float64]) -> None:

@@ -55,7 +55,7 @@ _BYTES_PER_POINT = 112
 
 @frozen
 class Found:
-    """A region that was read, what of it our values do not hold, and what it takes in memory."""
+    """A region that was read, what of it our values do not hold, and what of the limits it took."""
 
     region: Roi
     unread: tuple[str, ...]
@@ -106,7 +106,7 @@ def region_of(content: bytes, unnamed: str, limits: Limits) -> Outcome[Found]:
             lambda found: Found(
                 Roi(name, found.mask, _position(roi)),
                 unread if found.is_outline else ("outline", *unread),
-                found.mask.pixels.nbytes,
+                found.cost,
             )
         )
     return _shape(roi, header).map(
