@@ -10,6 +10,7 @@ import jax
 import ml_dtypes
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 from attrs import evolve
 
@@ -38,11 +39,12 @@ from polystore.core.table import Table
 from polystore.frameworks.handover import hand_over, payload_on_host
 from polystore.frameworks.jax import JAX
 from polystore.frameworks.numpy import NUMPY
+from polystore.frameworks.tensorflow import TENSORFLOW
 from polystore.frameworks.torch import TORCH
 from polystore.steps.convert import convert
 
 FREE = Transfer()
-OWN: tuple[Framework[object], ...] = (NUMPY, TORCH, JAX)
+OWN: tuple[Framework[object], ...] = (NUMPY, TORCH, JAX, TENSORFLOW)
 
 
 def find_owner(value: object) -> Outcome[Framework[object]]:
@@ -108,12 +110,13 @@ def test_arrays_of_every_framework_come_to_the_host() -> None:
     named = {
         "torch": half,
         "jax": in_jax(np.ones(2, "f4")),
+        "tensorflow": tf.ones(2),
         "scalar": np.float64(3),
         "lazy": lazy(read_ones),
     }
     found = payload_on_host({**named, "note": "kept"}, find_owner).unwrap()
     arrays = cast("dict[str, HostArray]", found)
-    assert list(arrays) == ["torch", "jax", "scalar", "lazy", "note"]
+    assert list(arrays) == ["torch", "jax", "tensorflow", "scalar", "lazy", "note"]
     assert arrays.pop("note") == "kept"
     for array in arrays.values():
         assert type(array) is np.ndarray
@@ -132,10 +135,11 @@ def test_arrays_of_every_framework_come_to_the_host() -> None:
     [
         (np.ma.MaskedArray([1, 2], [True, False]), Lossy),
         (torch.eye(2).to_sparse(), UnsupportedPayload),
+        (tf.SparseTensor([[0, 0]], [1], [2, 2]), UnsupportedPayload),
         (Foreign(), UnknownFramework),
         (lazy(read_nothing), Corrupt),
     ],
-    ids=["masked", "sparse", "foreign", "unreadable"],
+    ids=["masked", "sparse", "sparse in TensorFlow", "foreign", "unreadable"],
 )
 def test_one_bad_array_is_the_error_of_all(bad: object, error: type[object]) -> None:
     assert type(payload_on_host(bad, find_owner).failure()) is error
@@ -195,7 +199,7 @@ def test_only_unsupported_sends_a_hand_over_through_the_host(
         assert target.owns(outcome.unwrap())
 
 
-@pytest.mark.parametrize("target", [TORCH, JAX], ids=["torch", "jax"])
+@pytest.mark.parametrize("target", OWN[1:], ids=lambda framework: framework.name)
 def test_a_copy_that_memory_cannot_hold_is_an_error_value(target: Framework[object]) -> None:
     huge = np.broadcast_to(np.uint8(1), (2**50,))
     assert isinstance(hand_over(huge, target, FREE, find_owner).failure(), TooLarge)
@@ -208,6 +212,8 @@ def test_the_step_shares_what_a_load_allocated() -> None:
     there = convert(to="jax", copy=False)(item).unwrap().payload
     assert there.unsafe_buffer_pointer() == array.ctypes.data
     assert convert(to="torch", copy=False)(item).unwrap().payload.data_ptr() == array.ctypes.data
+    tensor = convert(to="tensorflow", copy=False)(item).unwrap().payload
+    assert np.frombuffer(cast("memoryview", tensor), np.uint8).ctypes.data == array.ctypes.data
     assert convert(to="numpy", copy=False)(item).unwrap().payload is array
     lost = convert(to="jax")(Item("a", np.ma.MaskedArray(array, array > 1)))
     assert isinstance(lost.failure(), Lossy)

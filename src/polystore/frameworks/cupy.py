@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CUPY"]
 
+_DTYPES = PLAIN_DTYPES | {"bfloat16"}
+
 _DLPACK_CUDA = (2, 13)
 """DLPack's `kDLCUDA` and `kDLCUDAManaged`: memory that CUDA devices read."""
 
@@ -49,7 +51,7 @@ def _to_host(array: cp.ndarray, transfer: Transfer, /) -> Outcome[HostArray]:
     if transfer.copy is False:
         return Failure(would_copy("it lies on a device"))
     name = array.dtype.name
-    if name not in PLAIN_DTYPES and name != "bfloat16":
+    if name not in _DTYPES:
         advice = "Convert numbers: one field of records at a time, or a view of the bytes."
         return Failure(_odd(f"has the dtype {array.dtype}", advice))
 
@@ -88,7 +90,7 @@ def _from_host(array: HostArray, transfer: Transfer, /) -> Outcome[cp.ndarray]:
 
 def _held(dtype: np.dtype[Any], casting: Casting) -> Outcome[np.dtype[Any]]:
     held = nearest(dtype, casting)
-    if held.name in PLAIN_DTYPES or held.name == "bfloat16":
+    if held.name in _DTYPES:
         return Success(held)
     return Failure(no_dtype("CuPy", dtype))
 
@@ -111,11 +113,11 @@ def _from_dlpack(array: object, transfer: Transfer, /) -> Outcome[cp.ndarray]:
     exports a negative not yet computed with its sign lost.
     """
     source = cast("_OnDevice", array)
-    found = attempt(source.__dlpack_device__, "CuPy")
+    found = attempt(lambda: source.__dlpack_device__()[0], "CuPy")
     if not is_successful(found):
         return Failure(found.failure())
     lazy = any(getattr(array, name, bool)() for name in ("is_neg", "is_conj"))
-    if lazy or found.unwrap()[0] not in _DLPACK_CUDA:
+    if lazy or found.unwrap() not in _DLPACK_CUDA:
         return Failure(_odd("is made through the host", "Use from_host."))
     there = _device(None)
     if not is_successful(there):
@@ -126,13 +128,19 @@ def _from_dlpack(array: object, transfer: Transfer, /) -> Outcome[cp.ndarray]:
 def _imported(array: _OnDevice) -> Outcome[cp.ndarray]:
     import cupy as cp
 
-    # PyTorch exports no tensor that requires gradients, only its memory.
-    source = cast("_OnDevice", getattr(array, "detach", lambda: array)())
+    name = str(array.dtype).removeprefix("torch.").removeprefix("<dtype: '").removesuffix("'>")
+    if name not in _DTYPES:
+        return Failure(_odd("is made through the host", "Use from_host, which knows the rules."))
     tensorflow = getattr(sys.modules.get("tensorflow"), "Tensor", ())
-    # TensorFlow takes no stream to wait for; what it exports is computed.
-    lent = source.__dlpack__() if isinstance(source, tensorflow) else source
-    found = attempt(lambda: cp.from_dlpack(lent), "CuPy")
-    if is_successful(found) and found.unwrap().dtype.name not in str(array.dtype):
+
+    def imported() -> cp.ndarray:
+        # PyTorch exports no tensor that requires gradients, only its memory.
+        source = cast("_OnDevice", getattr(array, "detach", lambda: array)())
+        # TensorFlow takes no stream to wait for; what it exports is computed.
+        return cp.from_dlpack(source.__dlpack__() if isinstance(source, tensorflow) else source)
+
+    found = attempt(imported, "CuPy")
+    if is_successful(found) and found.unwrap().dtype.name != name:
         return Failure(_odd("would have another dtype", "Use from_host, which knows the rules."))
     return found
 

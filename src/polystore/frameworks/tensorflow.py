@@ -213,7 +213,7 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
 def _from_host(array: HostArray, transfer: Transfer, /) -> Outcome[tf.Tensor]:
     """Give the array as a tensor, sharing its memory where that is aligned and in C order."""
     dtype = _held(array, transfer.casting)
-    device = _device(transfer.device or "cpu:0")
+    device = _device("cpu:0" if transfer.device is None else transfer.device)
     if not is_successful(dtype):
         return Failure(dtype.failure())
     if not is_successful(device):
@@ -311,11 +311,11 @@ def _from_dlpack(array: object, transfer: Transfer, /) -> Outcome[tf.Tensor]:
     it known what TensorFlow can have. On a device it takes C order, and aligned memory.
     """
     source = cast("_OnDevice", array)
-    found = attempt(source.__dlpack_device__, "TensorFlow")
+    found = attempt(lambda: source.__dlpack_device__()[0], "TensorFlow")
     if not is_successful(found):
         return Failure(found.failure())
     lazy = any(getattr(array, name, bool)() for name in ("is_neg", "is_conj"))
-    if lazy or found.unwrap()[0] in _DLPACK_HOST:
+    if lazy or found.unwrap() in _DLPACK_HOST:
         return Failure(_odd("is made through the host", "Use from_host."))
     imported = _attempt(lambda: _imported(source))
     return and_then(and_then(imported, lambda it: it), lambda it: _place(it, transfer))
