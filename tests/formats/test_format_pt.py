@@ -112,6 +112,14 @@ def test_dtypes_that_pytorch_lacks_are_refused(array: NDArray[Any]) -> None:
         assert isinstance(outcome.failure(), UnsupportedPayload)
 
 
+def test_odd_strides_along_an_axis_of_length_1_do_not_matter() -> None:
+    for odd in (
+        np.arange(3.0)[None][::-1],
+        np.lib.stride_tricks.as_strided(np.ones(3), (1,), (3,)),
+    ):
+        assert bits(tensor(joined(encoded(odd)))) == bits(odd)
+
+
 def test_pytorch_maps_it_too(tmp_path: Path) -> None:
     array = np.arange(100_000, dtype=np.float32)
     path = tmp_path / "x.pt"

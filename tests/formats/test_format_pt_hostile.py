@@ -237,8 +237,6 @@ HOSTILE_PICKLES: dict[str, bytes] = {
     "a global without an end": b"\x80\x02cos",
     "a call of a number": b"\x80\x02K\x01)R.",
     "a storage of a number": b"\x80\x02K\x01Q.",
-    "marks without end": b"\x80\x02" + b"(" * 10**6,
-    "values without end": b"\x80\x02" + b"N" * 10**6,
     "lists in lists": b"\x80\x02]" + b"]a" * 10**5,
     "a list in itself": b"\x80\x02]q\0h\0a.",
     "a mapping in itself": b"\x80\x02}q\0X\x01\0\0\0ah\0s.",
@@ -267,6 +265,27 @@ def test_a_tuple_in_a_million_tuples_as_a_name_does_not_crash_python() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "1\n"
+
+
+@pytest.mark.parametrize("operation", [b"(", b"N", b"}", b"h\0"])
+def test_a_stack_without_end_is_not_made(operation: bytes) -> None:
+    assert "deeper" in reason(of_pickle(b"\x80\x02)q\0" + operation * 10**6))
+
+
+def test_tensors_without_end_are_not_made() -> None:
+    """A repeated call takes five bytes in the pickle, and half a thousand in memory."""
+    call = pickled(rebuilt(4, 0, (1,), (1,)))
+    # The pickle remembers the function under 0, and its arguments under 8.
+    assert call.endswith(b"tq\x08Rq\x09.")
+    assert call.startswith(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\0")
+    first = b"\x80\x02}X\1\0\0\0a" + call[2:-1] + b"s"
+
+    def names(count: int) -> bytes:
+        calls = (b"X\6\0\0\0%06dh\0h\x08Rs" % number for number in range(count))
+        return of_pickle(first + b"".join(calls) + b".")
+
+    assert is_successful(PT_CODEC.decode(source_of(names(5)), Limits()))
+    assert "tensors" in reason(names(2**16))
 
 
 def test_operations_without_end_are_not_all_done() -> None:
@@ -315,15 +334,30 @@ def test_a_directory_that_cannot_be_true_is_refused() -> None:
     assert "compressed or encrypted" in reason(
         with_directory(directory_entry(b"x/data.pkl", 0, 100, flags=1))
     )
-    assert reason(with_directory(good, good))
+    twice = [directory_entry(b"x/data.pkl", start, 10) for start in (0, 60)]
+    assert "same name" in reason(with_directory(*twice))
     many = with_directory(*[directory_entry(b"x", 0, 0)] * (DIRECTORY_MAX // 46))
-    assert "directory" in reason(many)
+    assert "directory has more than" in reason(many)
 
 
 def test_elements_that_changed_are_noticed() -> None:
     content = bytearray(valid())
     content[content.index(np.arange(9).tobytes()) + 3] ^= 1
     assert "checksum" in reason(bytes(content))
+
+
+def test_one_storage_of_two_widths_is_read() -> None:
+    narrow, wide = (
+        Call(rebuild(3), (Stored(torch.UntypedStorage, "0", 16), 1, (2,), (1,), False, {}, dtype))
+        for dtype in (torch.uint16, torch.uint32)
+    )
+    content = of({"narrow": narrow, "wide": wide}, np.arange(8, dtype=np.uint16).tobytes())
+    found = cast(
+        "dict[str, torch.Tensor]",
+        PT_CODEC.decode(source_of(content), Limits()).unwrap().payload,
+    )
+    assert [int(number) for number in found["narrow"]] == [1, 2]
+    assert [int(number) for number in found["wide"]] == [2 + (3 << 16), 4 + (5 << 16)]
 
 
 def test_files_without_checksums_are_read() -> None:

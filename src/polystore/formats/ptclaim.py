@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 from polystore.core.dtypes import CARRIERS, PLAIN_DTYPES
@@ -10,7 +9,7 @@ from polystore.formats.ptpickle import Claim, NotTensorsError, described
 
 __all__ = ["claims", "elements_end", "itemsize"]
 
-_TENSORS_MAX = 2**17
+_TENSORS_MAX = 2**16
 """Tensors. More do not fit into a pickle of the length that is read, unless it repeats itself."""
 
 _AXES_MAX = 64  # of a NumPy array, and more than any tensor has
@@ -27,15 +26,16 @@ def claims(held: object) -> Claim | dict[str, Claim]:
         return _checked(held)
     if not isinstance(held, dict):
         raise NotTensorsError(described(held))
+    values = cast("dict[object, object]", held)
+    if len({id(value) for value in values.values()}) > _TENSORS_MAX:
+        raise ValueError(f"it holds more than {_TENSORS_MAX} tensors")
     named: dict[str, Claim] = {}
-    for name, value in cast("dict[object, object]", held).items():
+    for name, value in values.items():
         if not isinstance(name, str):
             raise NotTensorsError("a mapping by other names than text")
         if not isinstance(value, Claim):
             raise NotTensorsError(f"{described(value)} under the name {name[:80]!r}")
         named[name] = _checked(value)
-    if len({id(claim) for claim in named.values()}) > _TENSORS_MAX:
-        raise ValueError(f"it holds more than {_TENSORS_MAX} tensors")
     return named
 
 
@@ -68,8 +68,6 @@ def _checked(claim: Claim) -> Claim:
         )
     within = all(0 <= number < _LENGTH_MAX for number in (*shape, *strides, claim.offset))
     if not within or len(shape) != len(strides) or len(shape) > _AXES_MAX:
-        raise ValueError("a tensor in it has a shape that none can have")
-    if math.prod(max(length, 1) for length in shape) >= _LENGTH_MAX:
         raise ValueError("a tensor in it has a shape that none can have")
     available = claim.storage.length * itemsize(claim.storage.dtype or "uint8")
     if elements_end(claim) * itemsize(dtype) > available:
