@@ -29,7 +29,7 @@ from polystore.core.payload import Payload
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
 from polystore.core.table import Table
 from polystore.formats import csvtext
-from polystore.formats.csvcells import BLOCK_ROWS, Block, Grid, grid_of
+from polystore.formats.csvcells import BLOCK_ROWS, Block, Grid, check_text, grid_of
 from polystore.formats.csvtypes import dtype_of, inferred, named, parsed
 from polystore.formats.csvwrite import UnwritableError, cells_of, is_plain, writable
 from polystore.formats.encoding import SMALL, content_within, unreadable
@@ -44,7 +44,8 @@ __all__ = ["CSV_CODEC"]
 
 _ANNOTATED = re.compile(r"(.*):([^:]+)", re.DOTALL)
 
-_OTHER_SEPARATOR = re.compile("[;\t]")
+_FIRST_LINE = re.compile(rb'(?:\xef\xbb\xbf)?([^",\r\n]*+)[\r\n]')
+_OTHER_SEPARATOR = re.compile(rb"[;\t]")
 _ODD_NAME = re.compile("[;\t\ufeff]")
 """What would be taken for another separator, or for a byte order mark, if it were not quoted."""
 
@@ -56,8 +57,8 @@ _SHOWN = 40
 COLUMNS_MAX = 2**14
 """Columns: as many as Excel and LibreOffice open."""
 
-_CELL_BYTES = 40
-"""What finding one cell takes at most, beside the bytes of the file: a few positions."""
+_MARK_BYTES = 40
+"""What a separator or a quote takes at most, beside the bytes of the file: a few positions."""
 
 
 def _encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
@@ -123,8 +124,8 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Table]]:
         del content[-1]
     else:
         content[-1] = ord("\n")
-    cells = content.count(b",") + content.count(b"\n") + content.count(b"\r")
-    needed = len(content) + cells * _CELL_BYTES
+    marks = sum(map(content.count, (b",", b"\n", b"\r", b'"')))
+    needed = len(content) + marks * _MARK_BYTES
     too_large = over_limit(needed, limits) if needed > SMALL else None
     if too_large is not None:
         return Failure(too_large)
@@ -132,15 +133,21 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Table]]:
     def unread(error: ValueError) -> StorageError:
         return unreadable("CSV", source, str(error), ("text",))
 
+    text = guard(lambda: check_text(content), catch(ValueError, unread))
+    if not is_successful(text):
+        return Failure(text.failure())
+    if _has_other_separators(content):
+        message = "The cells of this CSV are not separated by commas."
+        advice = "Save it with commas, and with a point before decimals, where it was made."
+        return Failure(Corrupt("", None, message, advice))
     grid = guard(lambda: grid_of(content), catch(ValueError, unread))
     return and_then(grid, lambda it: _table(it, limits)).map(Decoded)
 
 
 def _table(grid: Grid, limits: Limits) -> Outcome[Table]:
     headings = [str(cell, "utf-8") for cell in grid.header().cells()]
-    problem = _header_problem(grid, headings)
-    if problem is not None:
-        return Failure(problem)
+    if len(headings) > COLUMNS_MAX:
+        return Failure(damaged("CSV", f"its first row has {len(headings)} cells"))
     columns: dict[str, HostArray] = {}
     nbytes = 0
     for index, heading in enumerate(headings):
@@ -160,14 +167,10 @@ def _table(grid: Grid, limits: Limits) -> Outcome[Table]:
     return Success(Table(columns))
 
 
-def _header_problem(grid: Grid, headings: list[str]) -> StorageError | None:
-    if len(headings) > COLUMNS_MAX:
-        return damaged("CSV", f"its first row has {len(headings)} cells")
-    if len(headings) == 1 and _OTHER_SEPARATOR.search(headings[0]) and not grid.is_quoted(0, 0):
-        message = "The cells of this CSV are not separated by commas."
-        advice = "Save it with commas, and with a point before decimals, where it was made."
-        return Corrupt("", None, message, advice)
-    return None
+def _has_other_separators(content: bytearray) -> bool:
+    """Whether the header has no comma, and what others put in its place."""
+    header = _FIRST_LINE.match(content)
+    return header is not None and _OTHER_SEPARATOR.search(header[1]) is not None
 
 
 def _dtype_of_cells(blocks: list[tuple[int, Block]]) -> np.dtype[Any]:

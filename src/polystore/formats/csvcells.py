@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Bytes: TypeAlias = NDArray[np.uint8]
     Positions: TypeAlias = NDArray[np.int64]
 
-__all__ = ["BLOCK_ROWS", "Block", "Grid", "grid_of"]
+__all__ = ["BLOCK_ROWS", "Block", "Grid", "check_text", "grid_of"]
 
 BLOCK_ROWS = 2**16
 """Rows that are worked on at a time, so that what they need beside the columns stays small."""
@@ -73,11 +73,6 @@ class Grid:
         """Give the first row, which is empty if there is none."""
         return self._block(self.starts[:1].ravel(), self.ends[:1].ravel())
 
-    def is_quoted(self, row: int, column: int) -> bool:
-        """Whether a cell stands in quotes."""
-        before = self.starts[row, column] - 1
-        return bool(before >= 0 and self.content[before] == _QUOTE)
-
     def _block(self, starts: Positions, ends: Positions) -> Block:
         import numpy as np
 
@@ -109,7 +104,7 @@ class Grid:
 
 
 def grid_of(content: bytearray) -> Grid:
-    r"""Find the cells of a CSV whose last line ends with a newline.
+    r"""Find the cells of a CSV, which is checked text and whose last line ends with a newline.
 
     Cells are separated by commas, rows by `\n`, `\r\n` or `\r`; a cell in double quotes may hold
     any of them, and a quote as two. Lines without any character are passed over, and so is a byte
@@ -121,7 +116,6 @@ def grid_of(content: bytearray) -> Grid:
     """
     import numpy as np
 
-    _check_text(content)
     data = np.frombuffer(content, np.uint8)
     begin = len(_BOM) if content.startswith(_BOM) else 0
     ends = np.flatnonzero((data == _COMMA) | (data == _LINE) | (data == _RETURN))
@@ -156,7 +150,8 @@ def grid_of(content: bytearray) -> Grid:
     return Grid(data, starts.reshape(shape), trimmed.reshape(shape), numbers, quoted)
 
 
-def _check_text(content: bytearray) -> None:
+def check_text(content: bytearray) -> None:
+    """Raise `ValueError`, with the reason, for what is no UTF-8 or holds NUL characters."""
     if 0 in content:
         raise ValueError(f"line {_line_at(content, content.index(0))} holds a NUL character")
     if content.isascii():

@@ -32,7 +32,7 @@ class UnwritableError(Exception):
 
 
 def writable(name: str, column: Column) -> Column:
-    """Give a column as a plain array; raise `UnwritableError` for a dtype that has no cells."""
+    """Give a column as a plain array; raise `UnwritableError` for what has no cells."""
     import numpy as np
 
     plain = np.asarray(column)
@@ -43,6 +43,8 @@ def writable(name: str, column: Column) -> Column:
         message = f"The column {name!r} has masked elements, and its mask would be lost."
         advice = "Fill it first, as in column.filled(nan), or save its mask as another column."
         raise UnwritableError(Lossy("", None, message, advice))
+    if plain.dtype.kind in "US":
+        _check_text(name, plain)
     return plain
 
 
@@ -55,7 +57,7 @@ def is_plain(column: Column) -> bool:
         return False
     if dtype.kind == "U":
         longest = int(np.char.str_len(column).max(initial=1))
-        return dtype.itemsize == 4 * longest and inferred(_blocks(column)) is None
+        return dtype.itemsize == 4 * longest and inferred(map(_block, _parts(column))) is None
     if dtype.kind == "M":
         unit, step = np.datetime_data(dtype)
         return unit in DATE_UNITS and step == 1 and not np.isnat(column).all()
@@ -64,24 +66,14 @@ def is_plain(column: Column) -> bool:
     return len(column) > 0 and dtype in (np.dtype(np.int64), np.dtype(np.bool_))
 
 
-def _blocks(column: Column) -> Iterator[Block]:
-    for first in range(0, len(column), BLOCK_ROWS):
-        yield Block.of([cell.encode() for cell in column[first : first + BLOCK_ROWS].tolist()])
-
-
 def cells_of(name: str, column: Column) -> list[str]:
     """Give the cells of some rows; raise `UnwritableError` for values that have no exact ones."""
     import numpy as np
 
     native = np.ascontiguousarray(column, column.dtype.newbyteorder("="))
     match native.dtype.kind:
-        case "U":
-            return _text(name, native)
-        case "S":
-            if native.view(np.uint8).max(initial=0) > 127:
-                advice = "Decode it first, as in numpy.char.decode(column, 'latin-1'); or use .npz."
-                raise _refused(name, "has bytes that are no ASCII", advice)
-            return _text(name, native.astype(np.str_))
+        case "U" | "S":
+            return _text(native.astype(np.str_, copy=False))
         case "m":
             ticks = native.view(np.int64).tolist()
             missing = np.isnat(native).tolist()
@@ -133,17 +125,29 @@ def _dates(column: Column) -> list[str]:
     return [cell if cell == "NaT" else cell.replace("T", " ") for cell in cells]
 
 
-def _text(name: str, column: Column) -> list[str]:
+def _text(column: Column) -> list[str]:
+    cells: list[str] = column.tolist()
+    return [quoted(cell) for cell in cells]
+
+
+def _check_text(name: str, column: Column) -> None:
+    """Refuse characters that UTF-8, or a CSV, has not; NumPy keeps whatever bits there are."""
     import numpy as np
 
-    codes = column.view(np.uint32).reshape(len(column), -1)
-    inner_zero = (codes[:, :-1] == 0) & (codes[:, 1:] != 0)
-    if np.any((codes >> 11 == 0xD800 >> 11) | (codes > 0x10FFFF)) or np.any(inner_zero):
-        advice = "Remove these characters first, or save the table's columns as .npz."
-        raise _refused(name, "has NUL characters, or halves of surrogate pairs", advice)
-    cells: list[str] = column.tolist()
-    special = (codes == ord(",")) | (codes == ord('"')) | (codes == 10) | (codes == 13)
-    return [quoted(cell) for cell in cells] if special.any() else cells
+    wide = np.dtype(np.uint32 if column.dtype.kind == "U" else np.uint8)
+    for part in _parts(column):
+        native = np.ascontiguousarray(part, part.dtype.newbyteorder("="))
+        codes = native.view(wide).reshape(len(native), -1)
+        last = 0x10FFFF if wide.itemsize == 4 else 127
+        wrong = np.any((codes >> 11 == 0xD800 >> 11) | (codes > last))
+        if wrong or np.any((codes[:, :-1] == 0) & (codes[:, 1:] != 0)):
+            advice = "Decode or remove them first, or save the table's columns as .npz."
+            what = "has NUL characters, halves of surrogate pairs, or bytes that are no ASCII"
+            raise _refused(name, what, advice)
+
+
+def _parts(column: Column) -> Iterator[Column]:
+    return (column[first : first + BLOCK_ROWS] for first in range(0, len(column), BLOCK_ROWS))
 
 
 def _verified(name: str, column: Column, cells: list[str]) -> list[str]:
@@ -154,9 +158,17 @@ def _verified(name: str, column: Column, cells: list[str]) -> list[str]:
     return cells
 
 
+def _block(column: Column) -> Block:
+    return _block_of(column.tolist())
+
+
+def _block_of(cells: list[str]) -> Block:
+    return Block.of([cell.encode() for cell in cells])
+
+
 def _read_back(cells: list[str], dtype: DType) -> bytes | None:
     try:
-        return parsed(Block.of([cell.encode() for cell in cells]), dtype).tobytes()
+        return parsed(_block_of(cells), dtype).tobytes()
     except ValueError:
         return None
 
