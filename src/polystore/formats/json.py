@@ -37,11 +37,12 @@ _CONSTANT = re.compile(_STRING + "|(-?(?:NaN|Infinity))", re.DOTALL)
 _LONG_INT = re.compile(_STRING + r"|(-?\d{4301})", re.DOTALL)
 _MAYBE_INFINITE = re.compile(rb"[eE]\+?0*[1-9]\d\d|\d{300}")
 
-_COSTS = {b"[": 140, b"{": 200, b":": 120, b",": 44, b'"': 45}
+_COSTS = {b"[": 140, b"{": 200, b":": 120, b",": 44, b'"': 45, b"\\": 140}
 """Bytes that a value which such a character is a part of takes at most, in CPython on 64 bits.
 
 A list of one number and its place in another; a mapping's first table; an entry, with the pair
-that it is read as; a number and its place; half of an empty string.
+that it is read as; a number and its place; half of an empty string; the piece of a string before an
+escape, and the one that the escape stands for.
 """
 
 
@@ -143,7 +144,8 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Json]]:
     if content.startswith(b"\xef\xbb\xbf"):
         message = "This is no JSON: it begins with a byte order mark."
         return Failure(Corrupt("", None, message, "Save it as UTF-8 without one."))
-    needed = 2 * wide_bytes(content) + sum(content.count(it) * n for it, n in _COSTS.items())
+    needed = len(content) + 2 * wide_bytes(content)  # as bytes, as one text, and in the strings
+    needed += sum(content.count(mark) * cost for mark, cost in _COSTS.items())
     too_large = over_limit(needed, limits) if needed > SMALL else None
     if too_large is not None:
         return Failure(too_large)
