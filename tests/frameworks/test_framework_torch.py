@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
 
-from polystore.core.errors import UnsupportedPayload
+from polystore.core.dtypes import CARRIERS
+from polystore.core.errors import Lossy, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import HostArray, aligned_empty
 from polystore.core.records import Framework, Transfer
@@ -172,6 +174,77 @@ def test_expanded_tensors_share() -> None:
     array = TORCH.to_host(tensor, Transfer(copy=False)).unwrap()
     assert array.strides == (0, 4)
     assert (array == 1).all()
+
+
+def test_0d_arrays_and_tensors_stay_0d_and_share() -> None:
+    array = np.full((), 3, np.float32)
+    tensor = TORCH.from_host(array, Transfer(copy=False)).unwrap()
+    assert tensor.shape == ()
+    assert tensor.data_ptr() == array.ctypes.data
+    back = TORCH.to_host(tensor, Transfer(copy=False)).unwrap()
+    assert type(back) is np.ndarray
+    assert back.shape == ()
+    assert back.ctypes.data == array.ctypes.data
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 2**40)])
+def test_empty_arrays_and_tensors_keep_their_shape(shape: tuple[int, ...]) -> None:
+    for array in (np.empty(shape, np.int16), np.empty(shape, np.int16)[::-1].T):
+        tensor = TORCH.from_host(array, FREE).unwrap()
+        assert tensor.shape == array.shape
+        assert tensor.dtype == torch.int16
+        assert TORCH.to_host(tensor, FREE).unwrap().shape == array.shape
+
+
+def test_broadcast_arrays_share() -> None:
+    array = np.lib.stride_tricks.as_strided(np.ones(1, np.float32), (2, 3), (0, 0))
+    tensor = TORCH.from_host(array, Transfer(copy=False)).unwrap()
+    assert tensor.stride() == (0, 0)
+    assert tensor.data_ptr() == array.ctypes.data
+
+
+def test_a_later_write_shows_on_both_sides_unless_a_copy_was_asked_for() -> None:
+    array = aligned_empty((3,), np.dtype("f4"))
+    array[...] = 0
+    shared = TORCH.from_host(array, FREE).unwrap()
+    own = TORCH.from_host(array, Transfer(copy=True)).unwrap()
+    there = cast("jax.Array", hand_over(shared, JAX, FREE, torchs).unwrap())
+    array[0] = 7
+    shared[1] = 8
+    assert shared.numpy().tolist() == [7, 8, 0]
+    assert np.asarray(there).tolist() == [7, 8, 0]
+    assert array.tolist() == [7, 8, 0]
+    assert own.numpy().tolist() == [0, 0, 0]
+
+
+def test_a_mask_is_not_lost() -> None:
+    """`torch.from_numpy` takes a masked array, and the mask is gone."""
+    masked = np.ma.masked_equal(np.arange(3.0), 1)
+    error = hand_over(masked, TORCH, FREE, lambda _: Success(NUMPY)).failure()
+    assert isinstance(error, Lossy)
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4", ">c16"])
+def test_big_endian_arrays_arrive_native(dtype: str) -> None:
+    array = np.array([1, 258], dtype)
+    tensor = TORCH.from_host(array, FREE).unwrap()
+    back = TORCH.to_host(tensor, FREE).unwrap()
+    assert back.dtype.isnative
+    assert back.tolist() == array.tolist()
+    refused = TORCH.from_host(array, Transfer(copy=False))
+    assert isinstance(refused.failure(), UnsupportedPayload)
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+def test_bfloat16_and_float8_share_bit_for_bit(name: str) -> None:
+    dtype = np.dtype(getattr(ml_dtypes, name))
+    array = np.arange(256, dtype=np.uint8).view(dtype)
+    tensor = TORCH.from_host(array, Transfer(copy=False)).unwrap()
+    assert str(tensor.dtype) == f"torch.{name}"
+    assert tensor.data_ptr() == array.ctypes.data
+    back = TORCH.to_host(tensor, Transfer(copy=False)).unwrap()
+    assert back.dtype == dtype
+    assert back.tobytes() == array.tobytes()
 
 
 def test_read_only_memory_is_not_given_to_pytorch() -> None:
