@@ -117,25 +117,27 @@ def _encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
     if not is_successful(named):
         return Failure(named.failure())
     header = _header(named.unwrap(), array.shape)
-    if array.dtype.hasobject:
-        content: bytes | memoryview = b"".join(
-            STRINGS + varint(len(text)) + text for text in array.flat
-        )
+    strings = array.dtype.hasobject
+    if strings:
+        size = sum(len(varint(len(text))) + len(text) + 1 for text in array.flat)
     else:
-        native = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        content = bytes_of(native)
-        header += _CONTENT + varint(len(content)) if len(content) else b""
-    nbytes = len(header) + len(content)
+        size = array.nbytes
+        header += _CONTENT + varint(size) if size else b""
+    nbytes = len(header) + size
     if nbytes > _MESSAGE_MAX:
         advice = "Save it as .npy or .safetensors, or in Zarr; or save parts of it."
         return Failure(cannot_hold("A serialised tensor", f"{nbytes} bytes: 2 GiB is all", advice))
+    if strings:
+        content = memoryview(b"".join(STRINGS + varint(len(it)) + it for it in array.flat))
+    else:
+        content = bytes_of(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
     return Success(Encoded((header, content), nbytes, item.metadata.present()))
 
 
 def _name_of(array: HostArray) -> Outcome[str]:
     """Give TensorFlow's name of the array's dtype, or `UnsupportedPayload`."""
     dtype = array.dtype
-    native = dtype.newbyteorder("=")
+    native = dtype if dtype.isnative else dtype.newbyteorder("=")
     if dtype.kind == "O" and all(type(text) is bytes for text in array.flat):
         return Success(_STRING)
     name = dtype.names[0] if dtype.names else native.name
