@@ -280,9 +280,10 @@ def test_a_text_of_others_under_our_name_is_an_attribute(text: str) -> None:
         (with_header(f'{{"x": {json.dumps(entry())}, "x": {json.dumps(entry())}}}', b"1"), "twice"),
         (with_header({"__metadata__": {"a": 1}}), "more than text"),
         (with_header({"__metadata__": [1]}), "more than text"),
+        (with_header({"__metadata__": {"a": "\ud800"}}), "more than text"),
         (with_header({"\ud800": entry()}, b"1"), "is not dtype"),
     ],
-    ids=range(34),
+    ids=range(35),
 )
 def test_damage_is_told(content: bytes, reason: str) -> None:
     error = refusal(content)
@@ -317,6 +318,30 @@ def test_a_header_that_would_not_be_read_is_not_written() -> None:
     error = SAFETENSORS_CODEC.encode(item, None).failure()
     assert isinstance(error, UnsupportedPayload)
     assert "header" in error.message
+
+
+TOKENS = (
+    *("{", "}", "[", "]", ",", ":", '"', "0", "1", "-1", "1.0", "1e3", "null", "{}", "\\ud800"),
+    *('"U8"', '"BF16"', '"shape"', '"dtype"', '"data_offsets"', '"__metadata__"', '"x"', " ", "\n"),
+    *(str(2**63), str(2**64), "é", "\0"),
+)
+
+
+def test_no_header_is_taken_that_the_library_refuses() -> None:
+    chance = random.Random(0)  # noqa: S311 - the same headers each time
+    held: dict[str, HostArray] = {"x": np.arange(6, dtype="i2"), "y": np.zeros((2, 0, 3))}
+    whole = encoded(held, Metadata(axes=("y", "x"), attributes={"format": "pt"}))
+    start = 8 + int.from_bytes(whole[:8], "little")
+    taken = 0
+    for _ in range(4000):
+        header = whole[8:start].decode()
+        at, token = chance.randrange(len(header)), chance.choice(TOKENS)
+        header = header[:at] + token + header[at + chance.choice((0, 1, len(token))) :]
+        content = with_header(header, whole[start:])
+        if is_successful(SAFETENSORS_CODEC.decode(source_of(content), DEFAULT)):
+            _deserialized(content)
+            taken += 1
+    assert taken
 
 
 def test_no_bytes_raise_or_take_memory() -> None:

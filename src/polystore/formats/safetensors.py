@@ -234,7 +234,7 @@ def _parse(header: bytes) -> _Header:
     named = cast("dict[str, object]", texts if isinstance(texts, dict) else {"": texts})
     if texts is None:  # the library takes null, too
         named = {}
-    if not all(isinstance(value, str) for value in named.values()):
+    if not all(isinstance(it, str) and is_unicode(it) for it in (*named, *named.values())):
         raise ValueError(f"its {_METADATA} holds more than text")
     tensors = tuple(_tensor(name, value) for name, value in fields.items())
     return _Header(tensors, cast("dict[str, str]", named))
