@@ -76,9 +76,9 @@ def _odd(what: str, advice: str) -> UnsupportedPayload:
 def _from_host(array: HostArray, transfer: Transfer, /) -> Outcome[cp.ndarray]:
     """Give the array as one of CuPy, copied to the device."""
     dtype = _held(array.dtype, transfer.casting)
-    device = _device(transfer.device)
     if not is_successful(dtype):
         return Failure(dtype.failure())
+    device = _device(transfer.device)
     if not is_successful(device):
         return Failure(device.failure())
     if transfer.copy is False:
