@@ -140,7 +140,7 @@ def test_what_png_cannot_hold_is_refused(array: HostArray) -> None:
 
 
 def test_levels_that_there_are_not_are_refused() -> None:
-    for level in (-1, 10):
+    for level in (-1, 10, True):
         refused = PNG_CODEC.encode(Item("x", IMAGE), PngOptions(level))
         assert isinstance(refused.failure(), UnsupportedPayload)
 
