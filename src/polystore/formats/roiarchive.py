@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from attrs import frozen
 
-from polystore.core.errors import StorageError
+from polystore.core.errors import StorageError, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
 from polystore.core.records import Encoded
 from polystore.formats.refusals import damaged, over_limit, reason_of
@@ -143,12 +143,14 @@ def _problem(infos: list[zipfile.ZipInfo], limits: Limits) -> StorageError | Non
         end = info.header_offset + _LOCAL + info.compress_size
     for info in filter(lambda info: _is_region(info.filename), infos):
         if info.flag_bits & _ENCRYPTED:
-            return _damaged(f"the member {_told(info)} is encrypted, and there is no password")
+            return _unsupported(f"The member {_told(info)} is encrypted.")
         if info.compress_type not in _METHODS:
-            return _damaged(
-                f"the member {_told(info)} is compressed in a way that ImageJ cannot read"
-            )
+            return _unsupported(f"The member {_told(info)} is compressed as ImageJ cannot read it.")
     return over_limit(sum(info.file_size for info in infos if _is_region(info.filename)), limits)
+
+
+def _unsupported(message: str) -> StorageError:
+    return UnsupportedPayload("", None, message, "Unpack the archive, and pack it without that.")
 
 
 def _told(info: zipfile.ZipInfo) -> str:
