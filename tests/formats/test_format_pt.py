@@ -204,6 +204,12 @@ def test_masked_elements_are_refused() -> None:
     assert isinstance(PT_CODEC.encode(Item("x", {"a": masked}), None).failure(), Lossy)
 
 
+def test_elements_are_not_left_out_where_torch_save_would() -> None:
+    with torch.serialization.skip_data():
+        outcome = PT_CODEC.encode(Item("x", np.ones(2)), None)
+    assert "skip_data" in outcome.failure().advice
+
+
 def test_metadata_is_named_as_dropped() -> None:
     known = Metadata(axes=("x",), attributes={"well": "A01"})
     dropped = PT_CODEC.encode(Item("x", np.ones(2), known), None).unwrap().dropped

@@ -40,9 +40,9 @@ def refused(content: bytes, limits: Limits = Limits()) -> StorageError:
     return PT_CODEC.decode(source_of(content), limits).failure()
 
 
-def reason(content: bytes) -> str:
+def reason(content: bytes, limits: Limits = Limits()) -> str:
     """Give the message with which the bytes are refused as `Corrupt`."""
-    error = refused(content)
+    error = refused(content, limits)
     assert isinstance(error, Corrupt)
     assert error.advice
     return error.message
@@ -338,6 +338,9 @@ def test_a_directory_that_cannot_be_true_is_refused() -> None:
     assert "same name" in reason(with_directory(*twice))
     many = with_directory(*[directory_entry(b"x", 0, 0)] * (DIRECTORY_MAX // 46))
     assert "directory has more than" in reason(many)
+    some = with_directory(*[directory_entry(b"x", 0, 0)] * (2**20 // 46))
+    assert "overlap" in reason(some)
+    assert "directory has more than" in reason(some, Limits(2**20))
 
 
 def test_elements_that_changed_are_noticed() -> None:

@@ -21,7 +21,7 @@ from polystore.core.records import Limits, Readable
 from polystore.formats.ptclaim import claims, elements_end, itemsize
 from polystore.formats.ptpickle import Claim, NotTensorsError, unpickled
 from polystore.formats.pttensor import View, storage_of, tensor_of
-from polystore.formats.ptzip import Record, content_of_record, directory, read_record
+from polystore.formats.ptzip import DIRECTORY_MAX, Record, content_of_record, directory, read_record
 from polystore.formats.refusals import allocated, damaged, foreign, over_limit, reason_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _UNPACKED = 32
 """How many bytes of memory one of the pickle takes, at most, where PyTorch wrote it."""
 
 _SMALL = 16 * 2**20
-"""Bytes. Whatever the limit, the names and shapes of tensors may take as much."""
+"""Bytes. Whatever the limit, the directory, names and shapes of tensors may take as much."""
 
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files of before PyTorch 1.6 begin: `torch.serialization.MAGIC_NUMBER`, pickled."""
@@ -77,7 +77,7 @@ def decoded(source: Readable, limits: Limits) -> Outcome[torch.Tensor | Mapping[
         return Failure(_other(message, "Load it with torch.load, and save it again."))
     if not head.startswith(b"PK\3\4"):
         return Failure(foreign(_NAME, source))
-    opened = guard(lambda: _archive(source), *_DAMAGED)
+    opened = guard(lambda: _archive(source, limits), *_DAMAGED)
     if not is_successful(opened):
         return Failure(opened.failure())
     archive = opened.unwrap()
@@ -146,8 +146,9 @@ _DAMAGED = (
 """What zipfile, struct, PyTorch and our own readers raise on bytes that are no whole file."""
 
 
-def _archive(source: Readable) -> _Archive:
-    records = directory(source)
+def _archive(source: Readable, limits: Limits) -> _Archive:
+    most = max(limits.max_bytes, _SMALL) // _UNPACKED
+    records = directory(source, min(most, DIRECTORY_MAX))
     top = next(iter(records), "").partition("/")[0] + "/"
     inside = {
         name.removeprefix(top): record for name, record in records.items() if name.startswith(top)

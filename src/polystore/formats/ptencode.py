@@ -38,6 +38,9 @@ def encoded(item: Item[Payload]) -> Outcome[Encoded]:
     arrays = _arrays(item.payload)
     if not is_successful(arrays):
         return Failure(arrays.failure())
+    if _skips_elements():
+        what = "elements while PyTorch is told to skip them"
+        return Failure(cannot_hold(".pt", what, "Save outside of torch.serialization.skip_data()."))
     tensors, memories = _tensors(arrays.unwrap())
     lent = [bytes_of(memory) for memory in memories if memory.nbytes >= _LENT_FROM]
     file = Recorder(*lent)
@@ -46,6 +49,14 @@ def encoded(item: Item[Payload]) -> Outcome[Encoded]:
     save = cast("Callable[[object, object], None]", torch.save)
     save(tensors if isinstance(item.payload, Mapping) else tensors[""], file)
     return Success(Encoded(tuple(_owned(file, lent)), file.size, item.metadata.present()))
+
+
+def _skips_elements() -> bool:
+    """Whether `torch.save` would leave room for the elements, and not write them."""
+    import torch
+
+    state: object = getattr(torch.serialization, "_serialization_tls", None)
+    return getattr(state, "skip_data", False) is True
 
 
 def _arrays(payload: Payload) -> Outcome[dict[str, HostArray]]:

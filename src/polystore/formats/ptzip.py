@@ -13,7 +13,7 @@ from attrs import frozen
 from polystore.core.records import Readable
 from polystore.formats.stream import ReadableFile
 
-__all__ = ["Record", "content_of_record", "directory", "read_record"]
+__all__ = ["DIRECTORY_MAX", "Record", "content_of_record", "directory", "read_record"]
 
 DIRECTORY_MAX = 8 * 2**20
 """Bytes. A file of 100 000 tensors has less, and Python reads that much in two seconds."""
@@ -44,10 +44,11 @@ class Record:
 class _Tail:
     """A file for `zipfile`, which gives no more at once than a directory may have."""
 
-    __slots__ = ("_file",)
+    __slots__ = ("_file", "_most")
 
-    def __init__(self, file: ReadableFile) -> None:
+    def __init__(self, file: ReadableFile, most: int) -> None:
         self._file = file
+        self._most = most
 
     def tell(self) -> int:
         return self._file.tell()
@@ -60,21 +61,22 @@ class _Tail:
             raise OSError("before the beginning") from error
 
     def read(self, size: int = -1, /) -> bytes:
-        content = self._file.read(min(size, DIRECTORY_MAX + 1) if size >= 0 else DIRECTORY_MAX + 1)
-        if len(content) > DIRECTORY_MAX:
-            raise ValueError(f"its directory has more than {DIRECTORY_MAX} bytes")
+        content = self._file.read(min(size, self._most + 1) if size >= 0 else self._most + 1)
+        if len(content) > self._most:
+            raise ValueError(f"its directory has more than {self._most} bytes")
         return content
 
 
-def directory(source: Readable) -> dict[str, Record]:
+def directory(source: Readable, most: int = DIRECTORY_MAX) -> dict[str, Record]:
     """Give the files of the archive by their names, in the order in which they stand.
 
+    `most` is how many bytes the directory may have; Python takes some 30 times as many for it.
     `ValueError`, or what `zipfile` raises, for a directory that cannot be true: files that overlap
     or lie outside, two of one name.
     """
     file = ReadableFile(source)
     try:
-        with zipfile.ZipFile(_Tail(file)) as archive:
+        with zipfile.ZipFile(_Tail(file, most)) as archive:
             infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
             last = archive.start_dir
     finally:
