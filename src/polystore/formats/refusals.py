@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from polystore.core.errors import Corrupt, Lossy, StorageError, TooLarge, UnsupportedPayload
@@ -108,7 +109,11 @@ def host_array(item: Item[Payload], name: str) -> Outcome[HostArray]:
 
     array = item.payload
     if not is_host_array(array):
-        advice = "Save arrays in this format; JSON, text and tables in one of their own."
+        advice = (
+            "Save one array, or arrays by their names as .npz or .safetensors."
+            if isinstance(array, Mapping)
+            else "Save arrays in this format; JSON, text and tables in one of their own."
+        )
         return Failure(cannot_hold(name, f"a {type(array).__name__}", advice))
     if isinstance(array, np.ma.MaskedArray):
         # Fields have masks of their own, at which `numpy.ma.is_masked` raises.
