@@ -30,12 +30,16 @@ DEPTH_MAX = 200
 """How deep lists and mappings may be nested; Python's parser follows 1000 at most, less its own."""
 
 _SCALARS = frozenset((bool, int, str, type(None)))
+_LEAVES = _SCALARS | {float}
+_CONTAINERS = frozenset((list, dict, tuple))
 
 _SPLIT_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _STRING = r'"(?:[^"\\]|\\.)*+"'
 _CONSTANT = re.compile(_STRING + "|(-?(?:NaN|Infinity))", re.DOTALL)
 _LONG_INT = re.compile(_STRING + r"|(-?\d{4301})", re.DOTALL)
-_MAYBE_INFINITE = re.compile(rb"[eE]\+?0*[1-9]\d\d|\d{300}")
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_MAYBE_INFINITE = (b"e000", b"e+000", b"0" * 300)
+"""What a number beyond a float holds, once its digits are zeros."""
 
 _COSTS = {b"[": 140, b"{": 200, b":": 120, b",": 44, b'"': 45, b"\\": 140}
 """Bytes that a value which such a character is a part of takes at most, in CPython on 64 bits.
@@ -48,33 +52,63 @@ escape, and the one that the escape stands for.
 
 def _encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
     payload: object = item.payload
-    problem = _problem(payload)
+    problem = None if _is_plain(payload) else _problem(payload)
     if problem is not None:
         return Failure(cannot_hold("JSON", *problem))
+
+    def unsayable(_error: ValueError) -> StorageError:
+        return cannot_hold("JSON", *(_problem(payload) or _TOO_LONG))
+
     text = guard(
-        lambda: json.dumps(payload, ensure_ascii=False),
-        catch(ValueError, _too_long),
+        lambda: json.dumps(payload, ensure_ascii=False, allow_nan=False),
+        catch(ValueError, unsayable),
         catch(RecursionError, _too_deep),
     )
     if not is_successful(text):
         return Failure(text.failure())
-    if _SPLIT_PAIR.search(text.unwrap()):
-        advice = "Join them first, as in text.encode('utf-16', 'surrogatepass').decode('utf-16')."
-        return Failure(cannot_hold("JSON", "the two halves of a surrogate pair apart", advice))
-    # One half has no UTF-8, but an escape in JSON: the one that this error handler writes.
-    content = text.unwrap().encode(errors="backslashreplace")
+    content = guard(text.unwrap().encode, catch(UnicodeEncodeError, _split))
+    if not is_successful(content):
+        if _SPLIT_PAIR.search(text.unwrap()):
+            return Failure(content.failure())
+        # One half has no UTF-8, but an escape in JSON: the one that this error handler writes.
+        content = text.map(lambda it: it.encode(errors="backslashreplace"))
     present = item.metadata.present()
-    return text.map(lambda _: Encoded((content,), len(content), present))
+    return content.map(lambda it: Encoded((it,), len(it), present))
 
 
-def _too_long(_error: ValueError) -> StorageError:
-    advice = "Save it as text: Python reads no longer one (sys.set_int_max_str_digits)."
-    return cannot_hold("JSON", "an integer of more than 4300 digits", advice)
+def _split(_error: UnicodeEncodeError) -> StorageError:
+    advice = "Join them first, as in text.encode('utf-16', 'surrogatepass').decode('utf-16')."
+    return cannot_hold("JSON", "the two halves of a surrogate pair apart", advice)
+
+
+_TOO_LONG = (
+    "an integer of more than 4300 digits",
+    "Save it as text: Python reads no longer one (sys.set_int_max_str_digits).",
+)
 
 
 def _too_deep(_error: RecursionError) -> StorageError:
     advice = "Save it from a function that is called less deeply, or make it flatter."
     return cannot_hold("JSON", "what is nested so deeply, called from here", advice)
+
+
+def _is_plain(payload: object) -> bool:
+    """Whether `_problem` would find nothing, or NaN and infinities only: asked first, and fast."""
+    waiting: list[tuple[Iterable[object], int]] = [((payload,), 0)]
+    while waiting:
+        values, depth = waiting.pop()
+        kinds = set(map(type, values)) - _LEAVES
+        if kinds and (not kinds <= _CONTAINERS or depth >= DEPTH_MAX):
+            return False
+        for value in values if kinds else ():
+            if type(value) is dict:
+                mapping = cast("dict[object, object]", value)
+                if set(map(type, mapping)) - {str}:
+                    return False
+                waiting.append((mapping.values(), depth + 1))
+            elif type(value) in _CONTAINERS:
+                waiting.append((cast("list[object]", value), depth + 1))
+    return True
 
 
 def _problem(payload: object) -> tuple[str, str] | None:
@@ -155,10 +189,16 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Json]]:
         reason = f"byte {error.start}, in line {line}, is not UTF-8"
         return unreadable("JSON", source, reason, ("JSON text", "text"))
 
+    suspicious = _may_be_infinite(content)
     text = guard(content.decode, catch(UnicodeDecodeError, undecodable))
     if not is_successful(text):
         return Failure(text.failure())
-    return _parsed(text.unwrap(), _MAYBE_INFINITE.search(content) is not None, source)
+    return _parsed(text.unwrap(), suspicious, source)
+
+
+def _may_be_infinite(content: bytearray) -> bool:
+    zeros = content.translate(_DIGITS)
+    return any(mark in zeros for mark in _MAYBE_INFINITE)
 
 
 def _parsed(text: str, look_at_floats: bool, source: Readable) -> Outcome[Decoded[Json]]:
