@@ -299,6 +299,17 @@ def test_a_thousand_scans_of_a_small_image_are_read() -> None:
     assert np.all(got == 128)
 
 
+def test_a_blank_image_takes_an_arithmetic_coder_no_bytes() -> None:
+    content = base64.b64decode(
+        "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwg"
+        "JC4nICIsIxwcKDcpLDAxNDQ0Hyc5PTgyPC4zNDL/yQALCAgACAABAREA/8wABgAQEAX/2gAIAQEAAD8A"
+        "/wC/0ZKA/9k="
+    )
+    got = JPEG_CODEC.decode(source_of(content), Limits()).unwrap().payload
+    assert got.shape == (2048, 2048)
+    assert not got.any()
+
+
 def test_the_limit_is_kept() -> None:
     gray = bytes(imagecodecs.jpeg8_encode(np.zeros((2000, 2000), np.uint8), 90))
     assert isinstance(JPEG_CODEC.decode(source_of(gray), Limits(3_999_999)).failure(), TooLarge)
