@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -271,6 +272,18 @@ def test_the_arrays_own_memory_is_written() -> None:
     array = np.arange(1000)
     _, content = TF_HOST_CODEC.encode(Item("x", array), None).unwrap().buffers
     assert np.frombuffer(memoryview(content), array.dtype).ctypes.data == array.ctypes.data
+
+
+def test_a_load_takes_little_more_than_the_array() -> None:
+    content = encoded(np.zeros(2**22))
+    source = source_of(content)
+    tracemalloc.start()
+    try:
+        array = TF_HOST_CODEC.decode(source, Limits()).unwrap().payload
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - len(content) < 1.1 * array.nbytes  # the source gives a copy of its own
 
 
 def test_a_failing_read_passes_and_a_short_one_is_corrupt() -> None:
