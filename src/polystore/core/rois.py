@@ -44,7 +44,7 @@ def _vertex(point: Iterable[SupportsFloat]) -> tuple[float, float]:
 
 
 def _vertices(points: Iterable[Iterable[SupportsFloat]]) -> Vertices:
-    return tuple(map(_vertex, points))
+    return tuple((float(y), float(x)) for y, x in points)
 
 
 @frozen

@@ -247,7 +247,7 @@ def _points(roi: ImagejRoi) -> Outcome[Vertices]:
 
 
 def _pairs(points: list[list[float]]) -> Vertices:
-    return tuple((float(y), float(x)) for x, y in points)
+    return tuple((y, x) for x, y in points)
 
 
 def _counted(points: Vertices, roi: ImagejRoi) -> Points:

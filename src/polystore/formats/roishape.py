@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import struct
+from array import array
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, assert_never
 
 from polystore.core.outcome import Failure, Outcome, Success
@@ -24,6 +26,8 @@ from polystore.formats.refusals import cannot_hold
 from polystore.formats.roimask import EXACT, path_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from roifile import ImagejRoi
 
 __all__ = ["INTEGERS", "region_bytes"]
@@ -82,8 +86,9 @@ def _position_problem(position: Position) -> tuple[str, str, str] | None:
 def _shape_problem(shape: Shape) -> tuple[str, str, str] | None:
     if isinstance(shape, Mask):
         return _mask_problem(shape)
-    number = next((it for it in _numbers(shape) if not _is_exact(it)), None)
-    if number is not None:
+    numbers = _numbers(shape)
+    if array("f", numbers).tolist() != numbers or not all(map(math.isfinite, numbers)):
+        number = next(it for it in numbers if not _is_exact(it))
         finite = math.isfinite(number)
         why = "it has 32 bits for each" if finite else "it has finite ones only"
         return f"the number {number}", why, _ROUND if finite else "Leave such points out."
@@ -96,7 +101,7 @@ def _shape_problem(shape: Shape) -> tuple[str, str, str] | None:
                 return "a shape of so many points", f"it has {len(shape.points)}", "Leave it out."
             if isinstance(shape, Points):
                 return _count_problem(shape)
-            if len(set(shape.points)) == 1:
+            if shape.points.count(shape.points[0]) == len(shape.points):
                 return "a line in one place", "ImageJ would hang on it", "Save it as Points."
         case Line():
             pass
@@ -140,24 +145,20 @@ def _is_tight(mask: Mask) -> bool:
     return all(edge.any() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
-def _numbers(shape: Polygon | Polyline | Rectangle | Ellipse | Line | Points) -> Sequence[float]:
+def _numbers(shape: Polygon | Polyline | Rectangle | Ellipse | Line | Points) -> list[float]:
     match shape:
         case Rectangle() | Ellipse():
-            return shape.top, shape.left, shape.height, shape.width
+            return [shape.top, shape.left, shape.height, shape.width]
         case Line():
-            return *shape.start, *shape.end
+            return [*shape.start, *shape.end]
         case Polygon() | Polyline() | Points():
-            return [number for point in shape.points for number in point]
+            return list(chain.from_iterable(shape.points))
         case _:
             assert_never(shape)
 
 
 def _is_exact(number: float) -> bool:
-    try:
-        (back,) = struct.unpack("<f", struct.pack("<f", number))
-    except OverflowError:
-        return False
-    return back == number and math.isfinite(number)
+    return math.isfinite(number) and array("f", [number])[0] == number
 
 
 def _is_integer(number: float) -> bool:
@@ -166,6 +167,7 @@ def _is_integer(number: float) -> bool:
 
 def _drawn(region: Roi) -> ImagejRoi:
     """Give the region as roifile has it, without its name."""
+    import numpy as np
     from roifile import ROI_TYPE, ImagejRoi
 
     position, shape = region.position, region.shape
@@ -186,7 +188,7 @@ def _drawn(region: Roi) -> ImagejRoi:
         case Line():
             roi.roitype = ROI_TYPE.LINE
             (roi.y1, roi.x1), (roi.y2, roi.x2) = shape.start, shape.end
-            _set_bounds(roi, (shape.start, shape.end))
+            _set_bounds(roi, np.array((shape.start, shape.end)))
         case Mask():
             roi.roitype = ROI_TYPE.RECT
             _draw_mask(roi, shape)
@@ -210,22 +212,26 @@ def _counted(place: int | None) -> int:
 
 
 def _draw_box(roi: ImagejRoi, shape: Rectangle | Ellipse) -> None:
+    import numpy as np
     from roifile import ROI_OPTIONS
 
-    corners = ((shape.top, shape.left), (shape.top + shape.height, shape.left + shape.width))
-    _set_bounds(roi, corners)
-    exact = (roi.top, roi.left, roi.bottom, roi.right) == (*corners[0], *corners[1])
+    corner = (shape.top, shape.left)
+    corners = (corner, (shape.top + shape.height, shape.left + shape.width))
+    _set_bounds(roi, np.array(corners))
+    exact = ((roi.top, roi.left), (roi.bottom, roi.right)) == corners
     if not exact or not all(map(_is_integer, _numbers(shape))):
         roi.options |= ROI_OPTIONS.SUB_PIXEL_RESOLUTION
         roi.yd, roi.xd, roi.heightd, roi.widthd = _numbers(shape)
 
 
-def _set_bounds(roi: ImagejRoi, points: Sequence[tuple[float, float]]) -> None:
+def _set_bounds(roi: ImagejRoi, points: NDArray[np.float64]) -> None:
     """Set the corners of the header to whole pixels around, as far as it can say them."""
-    ys, xs = zip(*points, strict=True)
+    import numpy as np
+
     low, high = INTEGERS[0], INTEGERS[-1]
-    roi.top, roi.left = (min(max(math.floor(min(it)), low), high) for it in (ys, xs))
-    roi.bottom, roi.right = (min(max(math.ceil(max(it)), low), high) for it in (ys, xs))
+    first, last = np.floor(points.min(axis=0)), np.ceil(points.max(axis=0))
+    roi.top, roi.left = map(int, first.clip(low, high))
+    roi.bottom, roi.right = map(int, last.clip(low, high))
 
 
 def _draw_mask(roi: ImagejRoi, mask: Mask) -> None:
@@ -241,9 +247,10 @@ def _draw_vertices(roi: ImagejRoi, points: Sequence[tuple[float, float]]) -> Non
     import numpy as np
     from roifile import ROI_OPTIONS
 
-    _set_bounds(roi, points)
+    given = np.array(points)
+    _set_bounds(roi, given)
     roi.n_coordinates = len(points)
-    exact = np.array(points)[:, ::-1]
+    exact = given[:, ::-1]
     corner = np.array((roi.left, roi.top))
     # ImageJ takes a distance from the corner that is less than 0, or beyond its 16 bits, for 0.
     roi.integer_coordinates = np.clip(np.floor(exact) - corner, 0, INTEGERS[-1]).astype(np.int32)
