@@ -153,6 +153,13 @@ def test_compression_is_as_asked() -> None:
     assert len(encoded(zeros)) > 80_000 > 1000 > len(encoded(zeros, OPTIONS[1]))
 
 
+def test_a_compression_that_there_is_not_is_refused() -> None:
+    odd = NpzOptions(compression=cast("Any", "zip"))
+    error = NPZ_CODEC.encode(Item("x", SAMPLE), odd).failure()
+    assert isinstance(error, UnsupportedPayload)
+    assert "'zip'" in error.message
+
+
 def test_a_comment_and_folders_are_no_arrays() -> None:
     content = archive(("a/", b""), ("a/b.npy", npy(np.arange(3))), comment=b"by hand")
     assert same(decoded(content), {"a/b": np.arange(3)})

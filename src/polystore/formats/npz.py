@@ -73,7 +73,10 @@ def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
     if not is_successful(found):
         return Failure(found.failure())
     parts = found.unwrap()
-    compression = options.compression if isinstance(options, NpzOptions) else "none"
+    compression: str = options.compression if isinstance(options, NpzOptions) else "none"
+    if compression not in ("none", "deflate"):
+        advice = "It has to be 'none' or 'deflate'. A type checker shows where it is set."
+        return Failure(cannot_hold(".npz", f"the compression {compression!r:.80}", advice))
     file = Recorder(*(memory for _, memory in parts.values() if memory))
     _write(file, parts, deflated=compression == "deflate")
     return Success(Encoded(tuple(file.buffers()), file.size, item.metadata.present()))
