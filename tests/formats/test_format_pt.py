@@ -114,7 +114,7 @@ def test_dtypes_that_pytorch_lacks_are_refused(array: NDArray[Any]) -> None:
 
 def test_odd_strides_along_an_axis_of_length_1_do_not_matter() -> None:
     for odd in (
-        np.arange(3.0)[None][::-1],
+        np.ones((1, 3))[::-1],
         np.lib.stride_tricks.as_strided(np.ones(3), (1,), (3,)),
     ):
         assert bits(tensor(joined(encoded(odd)))) == bits(odd)
