@@ -113,11 +113,12 @@ def test_dtypes_that_pytorch_lacks_are_refused(array: NDArray[Any]) -> None:
 
 
 def test_odd_strides_along_an_axis_of_length_1_do_not_matter() -> None:
-    for odd in (
-        np.ones((1, 3))[::-1],
-        np.lib.stride_tricks.as_strided(np.ones(3), (1,), (3,)),
-    ):
-        assert bits(tensor(joined(encoded(odd)))) == bits(odd)
+    three = np.lib.stride_tricks.as_strided(np.ones(3), (1,), (3,))
+    for odd in (np.ones((1, 3))[::-1], np.ones((3, 1))[:, ::-1], three):
+        found = tensor(joined(encoded(odd)))
+        assert bits(found) == bits(odd)
+        assert found.is_contiguous()
+        assert min(found.stride()) > 0
 
 
 def test_pytorch_maps_it_too(tmp_path: Path) -> None:
