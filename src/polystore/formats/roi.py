@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from polystore.configs import ROI
-from polystore.core.errors import Corrupt, StorageError
+from polystore.core.errors import Corrupt, StorageError, TooLarge
 from polystore.core.item import Item, Metadata
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import Json, Payload
@@ -73,7 +73,7 @@ def _decode_archive(content: bytearray, limits: Limits) -> Outcome[Decoded[Rois]
             continue
         found = region_of(member.content, member.name.removesuffix(".roi"), Limits(left))
         if not is_successful(found):
-            return Failure(_in_member(found.failure(), member))
+            return Failure(_in_member(found.failure(), member, limits))
         regions.append(found.unwrap())
         left -= regions[-1].nbytes
     if others and not regions:
@@ -81,8 +81,11 @@ def _decode_archive(content: bytearray, limits: Limits) -> Outcome[Decoded[Rois]
     return Success(_decoded(regions, others))
 
 
-def _in_member(error: StorageError, member: Member) -> StorageError:
-    return evolve(error, message=f"In the member {member.name[:80]!r}: {error.message}")
+def _in_member(error: StorageError, member: Member, limits: Limits) -> StorageError:
+    message = error.message
+    if isinstance(error, TooLarge):
+        message = f"To here, the archive takes more than the {limits.max_bytes} bytes of the limit."
+    return evolve(error, message=f"In the member {member.name[:80]!r}: {message}")
 
 
 def _no_regions(others: list[str]) -> Corrupt:
