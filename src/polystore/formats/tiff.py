@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 from attrs import evolve
 
@@ -42,7 +43,7 @@ _LEVELS = {"deflate": range(10), "zstd": range(-(2**17), 23)}  # zlib's, and Zst
 
 _KINDS = ("auto", "imagej", "plain")
 
-_Plan = tuple[Layout, Description]
+_Plan: TypeAlias = "tuple[Layout, Description]"
 
 
 def _encode(
