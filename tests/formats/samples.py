@@ -33,7 +33,8 @@ from polystore.core.outcome import is_successful
 
 __all__ = ["FORMAT_NAMES", "codec_named", "samples"]
 
-FORMAT_NAMES = tuple(entry.name for entry in BUILTIN.formats)
+FORMAT_NAMES = tuple(entry.name for entry in BUILTIN.formats if entry.name != "cupy")
+"""The built-in formats, but for `.cupy`: its bytes are those of `.jax`, and it wants a GPU."""
 
 GRAY = (np.arange(24 * 20, dtype=np.uint8) * 7 % 251).reshape(24, 20)
 COLORS = np.stack([GRAY, GRAY[::-1], 255 - GRAY], axis=-1)

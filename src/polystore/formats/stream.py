@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 
@@ -106,7 +107,7 @@ class Recorder:
         >>> memoryview(next(file.buffers()))[0]
         1
         """
-        self._lent = tuple(map(_extent, lent))
+        self._lent = sorted(map(_extent, lent))
         self._starts: list[int] = []
         self._parts: list[bytearray | bytes | memoryview | None] = []  # `None` is a gap
         self._position = 0
@@ -201,7 +202,9 @@ class Recorder:
         if not self._lent:
             return False
         first, end = _extent(memoryview(buffer))
-        return any(low <= first and end <= high for low, high in self._lent)
+        # The nearest one. Of two that overlap it may be the wrong one: then this is copied.
+        before = bisect_right(self._lent, (first, sys.maxsize)) - 1
+        return before >= 0 and end <= self._lent[before][1]
 
     def _append(self, buffer: bytes | memoryview) -> None:
         last = self._parts[-1] if self._parts else None
