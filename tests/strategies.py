@@ -127,7 +127,8 @@ def _of_few_bits(raw: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
     bits = SMALL[dtype.name]
     least = -(2 ** (bits - 1)) if dtype.name.startswith("int") else 0
     every: NDArray[Any] = np.array(range(least, least + 2**bits), dtype)
-    return every.take(raw % 2**bits)
+    chosen: NDArray[Any] = np.take(every, raw % 2**bits)
+    return chosen
 
 
 def _with_odd_numbers(
