@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from bytes_source import joined, source_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,8 @@ from polystore.core.outcome import is_successful
 from polystore.core.payload import ALIGNMENT, LazyArray, Region
 from polystore.core.records import Decoded, Limits, Readable
 from polystore.formats.tiff import OME_TIFF_CODEC, TIFF_CODEC
+from polystore.formats.tiffsamples import Samples, blocks_of, read_samples
+from polystore.formats.tiffsegments import paged
 
 WIDE = (np.arange(6 * 70 * 90) % 65521).astype(np.uint16).reshape(2, 3, 70, 90)
 
@@ -225,3 +229,17 @@ def test_blocks_are_the_files_own_parts(name: str) -> None:
 def test_pixels_of_the_last_rows_need_nothing_after_them() -> None:
     array = opened(imwrite(DEEP)).payload
     assert np.array_equal(array.read((slice(30, 40), slice(0, 20))).unwrap(), DEEP[30:, :20])
+
+
+def test_axes_that_go_across_pages_are_read_whole() -> None:
+    """No file that tifffile reads is like that today."""
+    content = imwrite(STACK, photometric="minisblack", compression="zlib")
+    with tifffile.TiffFile(io.BytesIO(content)) as tif:
+        series = tif.series[0]
+        pages = [page for page in series if page is not None]
+        prepared = paged(source_of(content), pages, series.keyframe, np.dtype(np.uint16))
+        flat = Samples((STACK.size,), None, 0, prepared)
+        part = np.empty(400, np.uint16)
+        read_samples(flat, (range(300, 700),), part)
+    assert np.array_equal(part, STACK.ravel()[300:700])
+    assert blocks_of(flat, flat.shape) == flat.shape

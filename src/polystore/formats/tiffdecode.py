@@ -59,11 +59,12 @@ def decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
 
     `Metadata.axes` are tifffile's, in lower case, with its `s` for samples (RGB) as `c`, which is
     their name in OME-Zarr; empty where the file does not say what an axis is (a plain sequence of
-    pages). `scale` and `unit` are those of OME-XML, of ImageJ, or of resolution tags in a metric
-    unit (dots per inch are a print's). Where a file holds further series, their name, shape, dtype
-    and axes are listed in `attributes["other_series"]`, and pages in no series are counted in
-    `attributes["other_pages"]`; the lower levels of a pyramid are neither. Palette images give
-    their indices.
+    pages). `scale`, `unit` and `channel_names` are those of OME-XML, of ImageJ, or of resolution
+    tags in a metric unit (dots per inch are a print's); what polystore noted beside them is more
+    exact, and counts as long as they were not changed. Where a file holds further series, their
+    name, shape, dtype and axes are listed in `attributes["other_series"]`, and pages in no series
+    are counted in `attributes["other_pages"]`; the lower levels of a pyramid are neither. Palette
+    images give their indices.
 
     `Corrupt` for anything that is no whole TIFF, or in a compression that is not decoded here;
     `TooLarge` beyond the limits.

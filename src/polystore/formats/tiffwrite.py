@@ -122,12 +122,11 @@ def written(
     as_is = options.compression == "none" and array.dtype.char != "?"
     if options.compression != "none":
         import_module("imagecodecs")  # or else tifffile would fall back on less
-    order = _BYTE_ORDERS.get(array.dtype.byteorder)
     recorder = Recorder()
     with TiffWriter(
         cast("IO[bytes]", recorder),
         bigtiff=is_big(array, layout) and not described.only_first,
-        byteorder=order,
+        byteorder=_BYTE_ORDERS.get(array.dtype.byteorder),
     ) as writer:
         place = writer.write(
             None if as_is else array,  # a hole as large as the array, or the array
@@ -145,11 +144,8 @@ def written(
             truncate=described.only_first,
             returnoffset=True,
         )
-    if as_is and place is not None:
-        buffers = tuple(recorder.buffers(place[0], bytes_of(array)))
-    else:
-        buffers = tuple(recorder.buffers())
-    return Encoded(buffers, recorder.size)
+    hole = (place[0], bytes_of(array)) if as_is and place is not None else ()
+    return Encoded(tuple(recorder.buffers(*hole)), recorder.size)
 
 
 def _photometric(array: HostArray, layout: Layout) -> Literal["minisblack", "rgb"] | None:
