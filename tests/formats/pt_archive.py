@@ -11,8 +11,25 @@ from typing import cast
 
 import torch
 from attrs import frozen
+from bytes_source import source_of
 
-__all__ = ["Call", "Stored", "archive", "pickled", "rebuild", "rebuilt", "torchs_own"]
+from polystore.core.errors import Corrupt, StorageError
+from polystore.core.records import Limits
+from polystore.formats.pt import PT_CODEC
+
+__all__ = [
+    "Call",
+    "Stored",
+    "archive",
+    "of",
+    "of_pickle",
+    "pickled",
+    "reason",
+    "rebuild",
+    "rebuilt",
+    "refused",
+    "torchs_own",
+]
 
 save = cast("Callable[[object, io.BytesIO], None]", torch.save)
 
@@ -79,3 +96,26 @@ def archive(
         for name, content in records.items():
             file.writestr(top + name, content)
     return stream.getvalue()
+
+
+def refused(content: bytes, limits: Limits = Limits()) -> StorageError:
+    """Give the error with which the bytes are refused."""
+    return PT_CODEC.decode(source_of(content), limits).failure()
+
+
+def reason(content: bytes, limits: Limits = Limits()) -> str:
+    """Give the message with which the bytes are refused as `Corrupt`."""
+    error = refused(content, limits)
+    assert isinstance(error, Corrupt)
+    assert error.advice
+    return error.message
+
+
+def of_pickle(content: bytes, data: bytes = b"\0" * 16) -> bytes:
+    """Give the file of a pickle and of one storage."""
+    return archive({"data.pkl": content, "data/0": data})
+
+
+def of(value: object, data: bytes = b"\0" * 16) -> bytes:
+    """Give the file of a value as `pickled` takes it, and of one storage."""
+    return of_pickle(pickled(value), data)
