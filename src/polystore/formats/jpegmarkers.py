@@ -99,7 +99,8 @@ def claim_of(content: bytearray) -> Claim:
         segment = _segment(content, position)
         position += 2 + len(segment)
         if marker == _SCAN:
-            frame = frame or _no_frame()
+            if frame is None:
+                raise ValueError("it has no frame header before its first scan")
             scans.append(_components_of(frame, segment))
             visits += sum(map(frame.blocks, scans[-1]))
         elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
@@ -114,10 +115,6 @@ def _segment(content: bytearray, position: int) -> bytes:
     if length < 2 or position + length > len(content):
         raise ValueError("it ends in the middle of a segment")
     return bytes(content[position + 2 : position + length])
-
-
-def _no_frame() -> _Frame:
-    raise ValueError("it has no frame header")
 
 
 def _frame(kind: int, segment: bytes) -> _Frame:
