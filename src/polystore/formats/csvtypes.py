@@ -20,8 +20,11 @@ __all__ = ["DATE_UNITS", "dtype_of", "inferred", "named", "parsed"]
 DATE_UNITS = ("D", "m", "s", "ms", "us", "ns")
 """The units of time that are told from how a date is written."""
 
+_DIGITS_MAX = 300
+"""Characters of an integer that may be a float64, too: all of so many are within its range."""
+
 _SPACE = rb"[ \t]*+"
-_INT = rb"-?+(?:0|[1-9]\d{0,299}+)"
+_INT = rb"-?+(?:0|[1-9]\d{0,298}+)"
 _DECIMAL = rb"-?+(?:(?:0|[1-9]\d*+)(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?+\d++)?+"
 _FLOAT = rb"(?:" + _DECIMAL + rb"|-?+(?i:nan|inf(?:inity)?+))"
 _DAY = rb"\d{4}-\d\d-\d\d"
@@ -45,8 +48,11 @@ def _column_of(cell: bytes) -> re.Pattern[bytes]:
 _INTS = _column_of(_SPACE + _INT + _SPACE)
 _SHORT_INTS = _column_of(_SPACE + rb"-?+(?:0|[1-9]\d{0,14}+)" + _SPACE)
 _FLOATS = _column_of(_SPACE + _FLOAT + _SPACE)
-_SHORT_FLOATS = _column_of(_SPACE + _FLOAT.replace(rb"[1-9]\d*+", rb"[1-9]\d{0,14}+") + _SPACE)
-"""Those whose integers all are exact in a float64."""
+_SHORT_FLOAT = _FLOAT.replace(rb"[1-9]\d*+", rb"[1-9]\d{0,14}+").replace(
+    rb"[-+]?+\d++", rb"(?:-\d++|\+?+\d\d?+)"
+)
+_SHORT_FLOATS = _column_of(_SPACE + _SHORT_FLOAT + _SPACE)
+"""Those of which all integers are exact in a float64, and all decimals in its range."""
 
 _BOOLS = _column_of(rb"True|TRUE|true|False|FALSE|false")
 _NATS = _column_of(rb"NaT")
@@ -139,23 +145,33 @@ def _kind(block: Block) -> str:
     if _SHORT_FLOATS.fullmatch(content):
         return "float"
     if _INTS.fullmatch(content):
-        return _kind_of_integers([int(it) for it in _LONG_INT.findall(content)])
+        return _kind_of_integers(_LONG_INT.findall(content))
     if _FLOATS.fullmatch(content):
-        longs = [int(it) for it in _LONG_INT.findall(content)]
-        return "float" if all(map(_is_exact, longs)) else "text"
+        exact = all(map(_is_exact, _LONG_INT.findall(content)))
+        return "float" if exact and _are_floats(content) else "text"
     if _NATS.fullmatch(content):
         return "NaT"
     return next((unit for unit in DATE_UNITS if _are_dates(block, unit)), "text")
 
 
-def _kind_of_integers(longs: list[int]) -> str:
-    fit = all(-(2**63) <= value < 2**63 for value in longs)
+def _kind_of_integers(longs: list[bytes]) -> str:
+    fit = all(-(2**63) <= int(digits) < 2**63 for digits in longs)
     exact = all(map(_is_exact, longs))
     return ("int" if exact else "long") if fit else "float" if exact else "text"
 
 
-def _is_exact(value: int) -> bool:
-    return int(float(value)) == value
+def _is_exact(digits: bytes) -> bool:
+    return len(digits) <= _DIGITS_MAX and int(float(digits)) == int(digits)
+
+
+def _are_floats(content: bytes) -> bool:
+    import numpy as np
+
+    try:
+        _floats(content, np.dtype(np.float64))
+    except ValueError:
+        return False
+    return True
 
 
 def _are_dates(block: Block, unit: str) -> bool:
@@ -240,8 +256,8 @@ def _floats(content: bytes, dtype: DType) -> Column:
     wide = np.fromiter(numbers, np.float64, len(cells))
     with np.errstate(over="ignore"):
         values = wide.astype(dtype)
-    if np.any(np.isinf(values) & ~np.isinf(wide)):
-        raise ValueError("beyond its range")
+    if any(b"n" not in cells[row].lower() for row in np.flatnonzero(np.isinf(values))):
+        raise ValueError("beyond its range")  # as a number, and not the word for it
     bits = values.view(f"u{dtype.itemsize}")
     for index, payload in payloads:
         if payload >= 2 ** (8 * dtype.itemsize):
