@@ -147,6 +147,11 @@ def test_so_many_edges_that_it_takes_long_are_too_large() -> None:
     assert isinstance(refusal(composite(0, 0, 0, 1, 900, 4000, *zigzag, 4)), TooLarge)
 
 
+def test_a_few_corners_claim_no_huge_mask() -> None:
+    corners = (0, 0, 0, 1, 60_000, 0, 1, 60_000, 60_000, 1, 0, 60_000, 4)
+    assert isinstance(refusal(composite(*corners), Limits()), TooLarge)
+
+
 @pytest.mark.parametrize(
     "path",
     [

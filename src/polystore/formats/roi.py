@@ -12,15 +12,19 @@ from polystore.core.item import Item, Metadata
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import Json, Payload
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
-from polystore.core.rois import Rois
+from polystore.core.rois import Mask, Roi, Rois
 from polystore.formats.refusals import cannot_hold, damaged, foreign, over_limit
 from polystore.formats.roiarchive import Member, archive_of, members_of
+from polystore.formats.roimask import FILLED_MAX, overfilled
 from polystore.formats.roiread import SIGNATURE, Found, region_of
 from polystore.formats.roishape import region_bytes
 
 __all__ = ["ROI_CODEC"]
 
 _ARCHIVE = (b"PK\3\4", b"PK\5\6")
+
+_FILLED_MAX = 2 * FILLED_MAX
+"""Pixels of all masks of an archive."""
 
 
 def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
@@ -32,6 +36,10 @@ def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
     if not is_archive and len(rois.regions) != 1:
         advice = "Give the key the suffix .roi.zip, which holds any number of them."
         return Failure(cannot_hold("A .roi", f"{len(rois.regions)} regions", advice))
+    filled = [_pixels_of(region) for region in rois.regions]
+    if max(filled, default=0) > FILLED_MAX or sum(filled) > _FILLED_MAX:
+        advice = "Keep such masks as images, in .png or .tif."
+        return Failure(cannot_hold(".roi", f"masks of {sum(filled)} pixels", advice))
     contents: list[bytes] = []
     for region in rois.regions:
         content = region_bytes(region)
@@ -63,7 +71,7 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Rois]]:
 def _decode_archive(content: bytearray, limits: Limits) -> Outcome[Decoded[Rois]]:
     regions: list[Found] = []
     others: list[str] = []
-    left = limits.max_bytes
+    left, filled = limits.max_bytes, 0
     for read in members_of(content, limits):
         if not is_successful(read):
             return Failure(read.failure())
@@ -76,9 +84,17 @@ def _decode_archive(content: bytearray, limits: Limits) -> Outcome[Decoded[Rois]
             return Failure(_in_member(found.failure(), member, limits))
         regions.append(found.unwrap())
         left -= regions[-1].nbytes
+        filled += _pixels_of(regions[-1].region)
+        too_large = overfilled(filled, _FILLED_MAX)
+        if too_large is not None:
+            return Failure(too_large)
     if others and not regions:
         return Failure(_no_regions(others))
     return Success(_decoded(regions, others))
+
+
+def _pixels_of(region: Roi) -> int:
+    return region.shape.pixels.size if isinstance(region.shape, Mask) else 0
 
 
 def _in_member(error: StorageError, member: Member, limits: Limits) -> StorageError:

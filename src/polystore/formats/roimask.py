@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
 
+from polystore.core.errors import TooLarge
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.rois import Mask
 from polystore.formats.refusals import allocated, damaged, over_limit
@@ -31,10 +32,13 @@ if TYPE_CHECKING:
     Edges: TypeAlias = NDArray[np.float64]
     Floats: TypeAlias = NDArray[np.float32]
 
-__all__ = ["EXACT", "Frame", "Selected", "mask_of", "path_of"]
+__all__ = ["EXACT", "FILLED_MAX", "Frame", "Selected", "mask_of", "overfilled", "path_of"]
 
 EXACT = 2**24
 """Pixels. To here, float32 says every integer."""
+
+FILLED_MAX = 2**28
+"""Pixels of one mask. A few corners can claim as many as they like, and each takes time."""
 
 _MOVE, _LINE, _CLOSE, _CURVES = 0.0, 1.0, 4.0, (2.0, 3.0)
 """What begins a segment of a path, as in `java.awt.geom.PathIterator`."""
@@ -168,7 +172,7 @@ def _filled(edges: Edges, frame: Frame, work: int, limits: Limits) -> Outcome[Se
     across = edges[~along & (edges[:, 1] != edges[:, 3])]
     crossings = int(np.abs(across[:, 1] - across[:, 3]).sum())
     cost = work + math.prod(shape) + _CROSSING * crossings
-    too_large = over_limit(cost, limits)
+    too_large = over_limit(cost, limits) or overfilled(math.prod(shape), FILLED_MAX)
     room = allocated(shape, np.dtype(np.uint8)) if too_large is None else Failure(too_large)
     if not is_successful(room):
         return Failure(room.failure())
@@ -184,6 +188,18 @@ def _filled(edges: Edges, frame: Frame, work: int, limits: Limits) -> Outcome[Se
     found = pixels.view(np.bool_)
     found.flags.writeable = False
     return Success(Selected(Mask(found, frame.top, frame.left), not across.size, cost))
+
+
+def overfilled(pixels: int, most: int) -> TooLarge | None:
+    """Give the error for masks of more pixels than are filled for one region, or one archive.
+
+    >>> print(overfilled(9, 8))
+    Its masks have 9 pixels, and 8 are the most. Keep such masks as images, in .png or .tif.
+    """
+    if pixels <= most:
+        return None
+    message = f"Its masks have {pixels} pixels, and {most} are the most."
+    return TooLarge("", None, message, "Keep such masks as images, in .png or .tif.")
 
 
 def _sum_down(pixels: NDArray[np.uint8]) -> None:
