@@ -324,3 +324,12 @@ def test_an_error_that_knows_more_keeps_it() -> None:
 
     error = odd_dispatcher(load=loads).run(ODD_LOAD, "a").failure()
     assert (error.key, error.config) == ("wrapped", other)
+
+
+def test_a_sparse_tensor_is_told_to_become_dense(disk: DiskConfig) -> None:
+    import torch
+
+    sparse = torch.eye(3).to_sparse()
+    refused = save(disk)(Item("a.pt", sparse)).failure()
+    assert isinstance(refused, UnsupportedPayload)
+    assert "dense" in refused.advice

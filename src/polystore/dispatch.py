@@ -21,6 +21,7 @@ from polystore.core.errors import (
 from polystore.core.item import Event, Item, Metadata, Saved
 from polystore.core.key import parse_key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_outcome, is_successful
+from polystore.core.payload import nbytes_of
 from polystore.core.records import (
     Backend,
     ByteStore,
@@ -258,8 +259,7 @@ def _parsed(key: object, config: object, backend: Backend[object, object]) -> Ou
 
 
 def _recorded(item: Item[B], step: object) -> Item[B]:
-    nbytes = getattr(item.payload, "nbytes", 0)
-    event = Event(item.key, step, nbytes if isinstance(nbytes, int) else 0, __version__)
+    event = Event(item.key, step, nbytes_of(item.payload) or 0, __version__)
     return Item(item.key, item.payload, item.metadata, (*item.history, event))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import cast
 
 from attrs import evolve, field, frozen
@@ -22,7 +22,14 @@ from polystore.core.errors import (
 from polystore.core.item import Item, Saved
 from polystore.core.key import Key, near_keys
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard
-from polystore.core.payload import HostArray, Payload, aligned_empty, bytes_of, is_host_array
+from polystore.core.payload import (
+    HostArray,
+    Payload,
+    aligned_empty,
+    bytes_of,
+    is_host_array,
+    nbytes_of,
+)
 from polystore.core.records import Backend, Context, FileFormat, Page, Reach, SaveOptions, Stat
 from polystore.frameworks.handover import read_whole
 
@@ -162,7 +169,7 @@ def _stored(memory: Memory, key: Key, item: Item[Payload], how: SaveOptions) -> 
             for folder in _folders_of(key):
                 memory.folders[folder] = memory.folders.get(folder, 0) + 1
         memory.items[key] = item
-    return Success(Saved(key, memory.config, "written", _nbytes(item.payload) or 0))
+    return Success(Saved(key, memory.config, "written", nbytes_of(item.payload) or 0))
 
 
 def _conflict(memory: Memory, key: Key) -> StorageError | None:
@@ -178,20 +185,10 @@ def _conflict(memory: Memory, key: Key) -> StorageError | None:
     return None
 
 
-def _nbytes(payload: object) -> int | None:
-    """Give the size of an array, or of the arrays in a mapping; `None` for what has none."""
-    if isinstance(payload, Mapping):
-        sizes = [_nbytes(value) for value in cast("Mapping[str, object]", payload).values()]
-        known = [size for size in sizes if size is not None]
-        return sum(known) if known and len(known) == len(sizes) else None
-    nbytes = getattr(payload, "nbytes", None)
-    return nbytes if isinstance(nbytes, int) else None
-
-
 def _stat(memory: Memory, key: Key, /) -> Outcome[Stat]:
     item = memory.items.get(key)
     if item is not None:
-        return Success(Stat("file", _nbytes(item.payload), None))
+        return Success(Stat("file", nbytes_of(item.payload), None))
     if key in memory.folders:
         return Success(Stat("folder", None, None))
     return Failure(_absent(memory, key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, cast
 
 from attrs import frozen
 from typing_extensions import TypeAliasType
@@ -30,6 +30,7 @@ __all__ = [
     "aligned_empty",
     "bytes_of",
     "is_host_array",
+    "nbytes_of",
 ]
 
 HostArray = TypeAliasType("HostArray", "NDArray[Any]")
@@ -123,6 +124,31 @@ def bytes_of(array: HostArray) -> memoryview:
     import numpy as np
 
     return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b"")
+
+
+def nbytes_of(payload: object) -> int | None:
+    """Give how many bytes an array takes, or the arrays of a mapping; `None` for what has none.
+
+    >>> nbytes_of({"a": memoryview(b"12"), "b": memoryview(b"3")})
+    3
+    """
+    if not isinstance(payload, Mapping):
+        return _own_nbytes(payload)
+    total: int | None = None
+    for value in cast("Mapping[str, object]", payload).values():
+        nbytes = _own_nbytes(value)
+        if nbytes is None:
+            return None
+        total = nbytes + (total or 0)
+    return total
+
+
+def _own_nbytes(value: object) -> int | None:
+    try:
+        nbytes: object = getattr(value, "nbytes", None)
+    except RuntimeError:  # as PyTorch does for a sparse tensor
+        return None
+    return nbytes if isinstance(nbytes, int) else None
 
 
 def is_host_array(value: object) -> TypeGuard[HostArray]:
