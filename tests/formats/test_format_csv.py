@@ -238,6 +238,11 @@ def test_what_others_write_is_read(content: bytes, dtype: str, values: list[obje
     assert (str(column.dtype), column.tolist()) == (dtype, values)
 
 
+def test_a_byte_order_mark_is_in_no_name() -> None:
+    assert list(read(b'\xef\xbb\xbf"a,b",c\n1,2\n').columns) == ["a,b", "c"]
+    assert list(read(b"\xef\xbb\xbfa:int8\n1\n").columns) == ["a"]
+
+
 def test_missing_cells_are_nan_where_no_value_changes() -> None:
     table = read(b"x,n,big,name,day\n1.5,1,9007199254740993,a,2024-01-01\n,,,,\n")
     assert [str(column.dtype) for column in table.columns.values()] == [

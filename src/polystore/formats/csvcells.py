@@ -133,7 +133,7 @@ def grid_of(content: bytearray) -> Grid:
     lines = ends[last_in_row]
     trimmed = ends
     if returns:  # of a row that ends with both, the return is none of the cell
-        trimmed = ends - ((data[ends] == _LINE) & (data[ends - 1] == _RETURN) & (starts < ends))
+        trimmed = ends - ((data[ends] == _LINE) & (data[ends - 1] == _RETURN))
     empty = last_in_row & (starts == trimmed)
     empty[1:] &= last_in_row[:-1]
     if empty.any():

@@ -41,12 +41,11 @@ _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _MAYBE_INFINITE = (b"e000", b"e+000", b"0" * 300)
 """What a number beyond a float holds, once its digits are zeros."""
 
-_COSTS = {b"[": 140, b"{": 200, b":": 120, b",": 44, b'"': 45, b"\\": 140}
+_COSTS = {b"[": 140, b"{": 200, b":": 120, b",": 44, b'"': 45}
 """Bytes that a value which such a character is a part of takes at most, in CPython on 64 bits.
 
 A list of one number and its place in another; a mapping's first table; an entry, with the pair
-that it is read as; a number and its place; half of an empty string; the piece of a string before an
-escape, and the one that the escape stands for.
+that it is read as; a number and its place; half of an empty string.
 """
 
 
