@@ -130,6 +130,24 @@ def test_what_another_program_changed_counts(
         assert getattr(got, name) == value, name
 
 
+def test_a_changed_label_of_one_channel_counts() -> None:
+    known = Metadata(axes=("y", "x"), channel_names=("DAPI",))
+    content = written(STACK[0, 0, 0], known)
+    assert decoded(content).metadata == known
+    changed = content.replace("DAPI".encode("utf-16-le"), "file".encode("utf-16-le"))
+    assert decoded(changed).metadata == Metadata(axes=("y", "x"))
+
+
+@pytest.mark.parametrize("step", [0.0123456789, 123.456, 1 / 3, 1e-8, 2e8])
+def test_resolution_is_as_near_as_two_integers_are(step: float) -> None:
+    known = Metadata(axes=("y", "x"), scale=(step, step), unit=("inch", "inch"))
+    content = written(STACK[0, 0, 0], known)
+    with tifffile.TiffFile(io.BytesIO(content)) as tif:
+        pixels, units = tif.pages.first.tags.valueof(282)
+    assert units / pixels == pytest.approx(step, rel=1e-8)
+    assert decoded(content).metadata == known
+
+
 TEXT = "ImageJ=1.53t\nimages={planes}\nchannels={channels}\nslices={slices}\nhyperstack=true\n"
 
 

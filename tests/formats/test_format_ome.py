@@ -93,7 +93,7 @@ def test_samples_are_one_channel() -> None:
         pixels = pixels_of(tif.ome_metadata or "")
     channels = [each for each in pixels if each.tag.endswith("Channel")]
     assert [each.get("SamplesPerPixel") for each in channels] == ["3"]
-    assert pixels.get("SizeC") == "3"
+    assert (pixels.get("SizeC"), pixels.get("DimensionOrder")) == ("3", "XYCZT")
     got = decoded(content)
     assert np.array_equal(got.payload, array)
     assert got.metadata == known
@@ -198,6 +198,16 @@ def test_what_another_program_changed_counts(
         assert "parrot" not in changed.unit
     else:
         assert (changed.scale, changed.unit) == (known.scale, known.unit)
+
+
+def test_a_changed_order_of_planes_counts() -> None:
+    array = np.arange(2 * 2 * 5 * 6, dtype=np.uint8).reshape(2, 1, 2, 5, 6)
+    known = Metadata(axes=KNOWN.axes, attributes={"well": "A01"})
+    content = written(array, known)
+    assert decoded(content).metadata == known
+    changed = decoded(content.replace(b'"XYZCT"', b'"XYTCZ"'))
+    assert changed.metadata == Metadata(axes=("z", "t", "y", "x"), attributes={"well": "A01"})
+    assert changed.payload.shape == (2, 2, 5, 6)
 
 
 @pytest.mark.parametrize(

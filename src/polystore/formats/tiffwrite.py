@@ -144,8 +144,8 @@ def written(
             truncate=described.only_first,
             returnoffset=True,
         )
-    hole = (place[0], bytes_of(array)) if as_is and place is not None else ()
-    return Encoded(tuple(recorder.buffers(*hole)), recorder.size)
+    hole, memory = (place[0], bytes_of(array)) if as_is and place is not None else (0, None)
+    return Encoded(tuple(recorder.buffers(hole, memory)), recorder.size)
 
 
 def _photometric(array: HostArray, layout: Layout) -> Literal["minisblack", "rgb"] | None:

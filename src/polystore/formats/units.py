@@ -90,6 +90,8 @@ def converted(value: float, unit: str, into: str) -> float | None:
 
     >>> converted(250.0, "nanometer", "micrometer"), converted(1.0, "second", "meter")
     (0.25, None)
+    >>> converted(1.0, "inch", "millimeter"), converted(1.0, "day", "second")
+    (25.4, 86400.0)
     """
     if unit == into:
         return value
