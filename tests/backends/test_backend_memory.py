@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as npst
 
 from polystore import (
     NPY,
+    Array,
     ArraySpec,
     Dispatcher,
     HostArray,
@@ -27,11 +28,14 @@ from polystore import (
     MemoryConfig,
     Metadata,
     Outcome,
+    Payload,
     Region,
     Saved,
     Step,
     Success,
     TiffOptions,
+    aligned_empty,
+    convert,
     default_dispatcher,
     default_registry,
     handles,
@@ -281,3 +285,18 @@ class Sized:
 )
 def test_what_was_saved_says_its_size(payload: object, nbytes: int) -> None:
     assert save_anything(payload).unwrap().nbytes == nbytes
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_tensor_of_tensorflow_is_a_snapshot(named: bool) -> None:
+    array = aligned_empty((4, 16), np.dtype(np.float32))
+    array[...] = 0
+    tensor = cast("Array", convert(to="tensorflow")(Item("a", array)).unwrap().payload)
+    memory = MemoryConfig(name="tensors")
+    payload: Payload = {"x": tensor} if named else tensor
+    with handles():
+        save(memory)(Item("a", payload)).unwrap()
+        array[...] = 9
+        got = load(memory)("a").unwrap().payload
+        back = cast("Mapping[str, Array]", got)["x"] if named else cast("Array", got)
+        assert not convert(to="numpy")(Item("a", back)).unwrap().payload.any()

@@ -50,8 +50,6 @@ COPIED_BY_TENSORFLOW = {
     *SMALL_INTS,
 }
 IN_TENSORFLOW = PLAIN_DTYPES | {"bfloat16"} | COPIED_BY_TENSORFLOW
-# Until `attempt` knows TensorFlow's own errors: test_framework_tensorflow.py has it as a test.
-RAISES = {("tensorflow", "torch"): COPIED_BY_TENSORFLOW}
 ONLY_WITH_X64 = {"int64", "uint64", "float64", "complex128"}
 ONLY_IN_NUMPY = ("longdouble", "clongdouble", "M8[ns]", "m8[s]", "U3", "S2", "V5", "i4,f8")
 
@@ -216,8 +214,6 @@ def address(value: object) -> int:
 def test_there_and_back_is_the_same_bits_or_a_typed_error(
     first: str, second: str, x64: bool, array: HostArray
 ) -> None:
-    if array.dtype.name in RAISES.get((first, second), ()):
-        return
     with jax.enable_x64(x64):
         value: object = array
         for name in (first, second, "numpy"):
@@ -236,8 +232,6 @@ def test_there_and_back_is_the_same_bits_or_a_typed_error(
 @given(array=arrays(NUMBERS))
 def test_copy_is_as_asked(first: str, second: str, array: HostArray) -> None:
     name = array.dtype.name
-    if name in RAISES.get((first, second), ()):
-        return
     with jax.enable_x64(True):
         if holds(first, name, x64=True) or holds(second, name, x64=True):
             return

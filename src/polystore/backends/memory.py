@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 from attrs import evolve, field, frozen
@@ -30,8 +30,18 @@ from polystore.core.payload import (
     is_host_array,
     nbytes_of,
 )
-from polystore.core.records import Backend, Context, FileFormat, Page, Reach, SaveOptions, Stat
+from polystore.core.records import (
+    Backend,
+    Context,
+    FileFormat,
+    Page,
+    Reach,
+    SaveOptions,
+    Stat,
+    Transfer,
+)
 from polystore.frameworks.handover import read_whole
+from polystore.frameworks.tensorflow import TENSORFLOW
 
 __all__ = ["MEMORY", "Memory"]
 
@@ -91,7 +101,20 @@ def _copied(item: Item[Payload]) -> Outcome[Item[Payload]]:
 def _payload_copied(payload: Payload) -> Payload:
     if is_host_array(payload) and _is_plain(payload):
         return _array_copied(payload)
+    if TENSORFLOW.owns(payload):
+        return cast("Payload", _tensor_copied(payload))
+    if isinstance(payload, Mapping):
+        values = cast("Mapping[str, object]", payload)
+        if any(map(TENSORFLOW.owns, values.values())):
+            copied = {name: _payload_copied(cast("Payload", it)) for name, it in values.items()}
+            return cast("Payload", copied)
     return copy.deepcopy(payload)
+
+
+def _tensor_copied(tensor: object) -> object:
+    """Copy a `tf.Tensor`: its `__deepcopy__` shares what may be a NumPy array's memory."""
+    place = cast("Callable[[object, Transfer], Outcome[object]]", TENSORFLOW.place)
+    return place(tensor, Transfer(copy=True)).unwrap()
 
 
 def _is_plain(array: HostArray) -> bool:

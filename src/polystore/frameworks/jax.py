@@ -13,6 +13,7 @@ from polystore.core.records import Casting, Framework, Transfer
 from polystore.frameworks.sharing import (
     as_held,
     attempt,
+    exports,
     nearest,
     no_device,
     no_dtype,
@@ -199,11 +200,12 @@ def _from_dlpack(array: object, transfer: Transfer, /) -> Outcome[jax.Array]:
     DLPack does not say: PyTorch exports a negative not yet computed with its sign lost.
     """
     source = cast("_OnDevice", array)
-    found = attempt(source.__dlpack_device__, "JAX")
+    # Asked within: TensorFlow's ragged and symbolic tensors have no such method.
+    found = attempt(lambda: source.__dlpack_device__()[0], "JAX")
     if not is_successful(found):
         return Failure(found.failure())
     lazy = any(getattr(array, name, bool)() for name in ("is_neg", "is_conj"))
-    if lazy or found.unwrap()[0] in _DLPACK_HOST:
+    if lazy or found.unwrap() in _DLPACK_HOST or not exports(array):
         return Failure(_odd("is made through the host", "Use from_host."))
     return and_then(_imported(source), lambda it: _place(it, transfer))
 

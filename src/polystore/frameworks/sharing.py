@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from polystore.core.dtypes import PLAIN_DTYPES
 from polystore.core.errors import StorageError, TooLarge, UnsupportedPayload
 from polystore.core.outcome import Catch, Failure, Outcome, Success, catch, guard
 from polystore.core.payload import HostArray, aligned_empty
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_held",
     "attempt",
+    "exports",
     "nearest",
     "no_device",
     "no_dtype",
@@ -139,6 +142,21 @@ def _catches(framework: str) -> tuple[Catch, ...]:
         )
 
     return tuple(catch(kind, declined) for kind in _DECLINES)
+
+
+def exports(array: object) -> bool:
+    """Whether the array may be asked for its DLPack capsule.
+
+    A tensor of TensorFlow may only if its dtype is one that DLPack can say: exporting strings and
+    handles aborts the process, and float8 raises an error that is none of those above.
+
+    >>> exports("of another framework")
+    True
+    """
+    tensor = getattr(sys.modules.get("tensorflow"), "Tensor", ())
+    if not isinstance(array, tensor):
+        return True
+    return getattr(getattr(array, "dtype", None), "name", "") in PLAIN_DTYPES | {"bfloat16"}
 
 
 def would_copy(why: str) -> UnsupportedPayload:

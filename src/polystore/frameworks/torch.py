@@ -12,6 +12,7 @@ from polystore.core.records import Casting, Framework, Transfer
 from polystore.frameworks.sharing import (
     as_held,
     attempt,
+    exports,
     nearest,
     no_device,
     no_dtype,
@@ -155,6 +156,8 @@ def _from_dlpack(array: object, transfer: Transfer, /) -> Outcome[torch.Tensor]:
     if isinstance(strides, tuple) and min(cast("tuple[int, ...]", strides), default=0) < 0:
         # PyTorch does not raise here: it aborts the process.
         return Failure(_odd("would have a negative stride", "Copy the array first."))
+    if not exports(array):
+        return Failure(_odd("is made through the host", "Use from_host."))
     shared = attempt(lambda: _torch().from_dlpack(array), "PyTorch")
     return and_then(shared, lambda tensor: _place(tensor, transfer))
 
