@@ -9,6 +9,9 @@ from multiprocessing.context import ForkServerContext
 import pytest
 from hypothesis import HealthCheck, settings
 
+collect_ignore = ["formats/fuzz.py"]
+"""A program that is run by hand, and wants a package that the tests do not."""
+
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
 settings.register_profile(

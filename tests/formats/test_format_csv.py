@@ -18,8 +18,8 @@ from polystore.core.outcome import is_successful
 from polystore.core.payload import HostArray, Payload
 from polystore.core.records import Limits
 from polystore.core.table import Table
-from polystore.formats.csv import COLUMNS_MAX, CSV_CODEC
-from polystore.formats.csvcells import BLOCK_ROWS
+from polystore.formats.csv.cells import BLOCK_ROWS
+from polystore.formats.csv.codec import COLUMNS_MAX, CSV_CODEC
 from strategies import arrays
 
 CELLS = st.text(max_size=5) | st.sampled_from(

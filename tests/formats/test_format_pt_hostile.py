@@ -33,7 +33,7 @@ from polystore.core.item import Item
 from polystore.core.outcome import fold, is_successful
 from polystore.core.records import Limits, Readable
 from polystore.formats.pt import PT_CODEC
-from polystore.formats.ptzip import DIRECTORY_MAX
+from polystore.formats.pt.archive import DIRECTORY_MAX
 
 PICKLE = "data.pkl"
 

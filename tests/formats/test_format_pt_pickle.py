@@ -196,7 +196,7 @@ def test_a_pickle_that_is_none_is_refused(name: str) -> None:
 def test_a_tuple_in_a_million_tuples_as_a_name_does_not_crash_python() -> None:
     """Python ends with a segmentation fault when it hashes one."""
     code = (
-        "from polystore.formats.ptpickle import unpickled\n"
+        "from polystore.formats.pt.opcodes import unpickled\n"
         "print(len(unpickled(b'\\x80\\x02})' + b'\\x85' * 10**6 + b'Ns.')))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -36,8 +36,8 @@ from polystore.core.rois import (
     Shape,
 )
 from polystore.formats.roi import ROI_CODEC
-from polystore.formats.roiarchive import member_names
-from polystore.formats.roimask import Frame, mask_of, path_of
+from polystore.formats.roi.archive import member_names
+from polystore.formats.roi.mask import Frame, mask_of, path_of
 
 SQUARE = Polygon([(0, 0), (0, 4), (4, 4), (4, 0)])
 

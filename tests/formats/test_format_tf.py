@@ -22,7 +22,7 @@ from polystore.core.outcome import is_successful
 from polystore.core.payload import ALIGNMENT, HostArray
 from polystore.core.records import Limits, Readable, Transfer
 from polystore.formats.tf import TF_HOST_CODEC
-from polystore.formats.tfvalues import read_varint, varint
+from polystore.formats.tf.values import read_varint, varint
 from polystore.frameworks.tensorflow import TENSORFLOW
 from strategies import arrays
 

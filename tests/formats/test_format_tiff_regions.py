@@ -23,8 +23,8 @@ from polystore.core.outcome import is_successful
 from polystore.core.payload import ALIGNMENT, LazyArray, Region
 from polystore.core.records import Decoded, Limits, Readable
 from polystore.formats.tiff import OME_TIFF_CODEC, TIFF_CODEC
-from polystore.formats.tiffsamples import Samples, blocks_of, read_samples
-from polystore.formats.tiffsegments import paged
+from polystore.formats.tiff.samples import Samples, blocks_of, read_samples
+from polystore.formats.tiff.segments import paged
 
 WIDE = (np.arange(6 * 70 * 90) % 65521).astype(np.uint16).reshape(2, 3, 70, 90)
 

@@ -1,1 +1,1 @@
-"""Codecs: buffers to payload and back, pure; one file per format."""
+"""Codecs: buffers to payload and back, pure; one file per format, or a folder."""
