@@ -188,8 +188,8 @@ Made by `python tests/proof/support.py --output docs/support.md` from a run, and
 another run by the tests; not edited by hand.
 
 "yes" is the same shape, dtype and bits after a save and a load, from every framework that holds the
-dtype. "-" is the error `UnsupportedPayload`, "lossy" the error `Lossy`: nothing is written then. What
-JPEG keeps of the metadata was tried with `JpegOptions`.
+dtype. "-" is the error `UnsupportedPayload`, "lossy" the error `Lossy`: nothing is written then.
+What JPEG keeps of the metadata was tried with `JpegOptions`.
 
 `.cupy` and CuPy need a GPU and are not on this page. JAX was asked with its x64 mode on.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGE_AXES", "all_bytes", "begins_with", "dropped_from", "lent", "native", "room_for"]
 
-IMAGE_AXES = {2: ("y", "x"), 3: ("y", "x", "c")}
+IMAGE_AXES: dict[int, tuple[str, ...]] = {2: ("y", "x"), 3: ("y", "x", "c")}
 """The axes of an image file, by how many there are: it is rows of columns, and says no more."""
 
 _SMALL = 2**20

@@ -43,15 +43,14 @@ def _in_save(step: Save[object]) -> InvalidSpec | None:
 
 
 def _in_load(step: Load[object]) -> InvalidSpec | None:
-    format: object = step.format
+    format = cast("object", step.format)
     if format is None or isinstance(format, FileFormat):
         return None
     return _wrong("load.format", format, "a format, such as polystore.TIFF")
 
 
 def _in_convert(step: Convert[object]) -> InvalidSpec | None:
-    to: object = step.to
-    device: object = step.device
+    to, device = cast("object", step.to), cast("object", step.device)
     if not isinstance(to, (str, Framework)):
         return _wrong("convert.to", to, "the name of a framework, or its record")
     if step.casting not in _CASTINGS:
@@ -66,7 +65,7 @@ def _in_convert(step: Convert[object]) -> InvalidSpec | None:
 def _in_rename(step: Rename) -> InvalidSpec | None:
     if step.to is not None and not isinstance(step.to, str) and not callable(step.to):
         return _wrong("rename.to", step.to, "a template, or a function of the key")
-    texts: dict[str, object] = {"suffix": step.suffix or "", "prefix": step.prefix}
+    texts = {"suffix": cast("object", step.suffix or ""), "prefix": cast("object", step.prefix)}
     for name, value in texts.items():
         if not isinstance(value, str):
             return _wrong(f"rename.{name}", value, "text")
