@@ -17,7 +17,9 @@ keys = st.lists(st.text("ab.ü {}", min_size=1, max_size=6), min_size=1, max_siz
     [
         (rename(suffix=".npy"), "wells/A01.tif", "wells/A01.npy"),
         (rename(suffix=".npy"), "wells/A01", "wells/A01.npy"),
-        (rename(suffix=""), "A01.ome.tif", "A01.ome"),
+        (rename(suffix=""), "A01.ome.tif", "A01"),
+        (rename(suffix=".npy"), "wells/A01.OME.TIF", "wells/A01.npy"),
+        (rename("{stem}_1{suffix}"), "a.roi.zip", "a_1.roi.zip"),
         (rename(suffix=".x"), ".hidden", ".hidden.x"),
         (rename(prefix="run3/"), "A01.tif", "run3/A01.tif"),
         (rename("{stem}_c1.tif"), "wells/A01.png", "wells/A01_c1.tif"),

@@ -192,7 +192,7 @@ def _not_lazily(name: str) -> UnsupportedOperation:
         "",
         None,
         f"The format {name!r} is not read region by region.",
-        "Load it whole, with load(store), or save it as TIFF or in Zarr first.",
+        "Load it whole, with load(store), or save it as TIFF first.",
     )
 
 

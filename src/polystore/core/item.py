@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Generic, Literal, SupportsFloat, TypeVar
 
 import typing_extensions
 from attrs import field, frozen
@@ -18,6 +18,14 @@ T_co = TypeVar("T_co", covariant=True)
 Kind_co = typing_extensions.TypeVar("Kind_co", covariant=True, default=T_co)
 
 
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
+def _numbers(numbers: Iterable[SupportsFloat]) -> tuple[float, ...]:
+    return tuple(map(float, numbers))
+
+
 @frozen(kw_only=True)
 class Metadata:
     """What is known of an array beside its elements. Each field may be empty: not known.
@@ -25,16 +33,17 @@ class Metadata:
     `axes` are lower-case names, slowest first, as in OME-Zarr (`("t", "c", "y", "x")`); `scale` is
     the physical size of one step along each axis, and `unit` the unit that it is in
     (`"micrometer"`), both of the length of `axes`; `channel_names` has one name per channel;
-    `attributes` is free. Don't change the mapping: it is shared, not copied.
+    `attributes` is free. Don't change the mapping: it is shared, not copied. Lists and arrays of
+    names and numbers become tuples.
 
     >>> Metadata(axes=("y", "x"), scale=(0.65, 0.65), unit=("micrometer", "micrometer")).present()
     ('axes', 'scale', 'unit')
     """
 
-    axes: tuple[str, ...] = ()
-    scale: tuple[float, ...] = ()
-    unit: tuple[str, ...] = ()
-    channel_names: tuple[str, ...] = ()
+    axes: tuple[str, ...] = field(default=(), converter=_names)
+    scale: tuple[float, ...] = field(default=(), converter=_numbers)
+    unit: tuple[str, ...] = field(default=(), converter=_names)
+    channel_names: tuple[str, ...] = field(default=(), converter=_names)
     attributes: Mapping[str, Json] = field(factory=dict[str, "Json"], hash=False)
 
     def present(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import PurePath
 from typing import Generic, TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
@@ -212,16 +213,16 @@ class Registry:
         for index in self._indices():
             if type(config) in index.stores:
                 return index.stores[type(config)].load()
+        message = f"No store is registered for {type(config).__name__}."
+        if isinstance(config, (str, PurePath)):
+            advice = f"Name a store by its config, such as DiskConfig(root={str(config)!r})."
+            return Failure(BackendNotRegistered("", config, message, advice))
         known = ", ".join(entry.key.__name__ for entry in self.entries().stores)
-        return Failure(
-            BackendNotRegistered(
-                "",
-                config,
-                f"No store is registered for {type(config).__name__}.",
-                f"Registered are {known}: install the plugin that brings it, or use a Dispatcher "
-                f"whose registry has it.{self._failed_plugins()}",
-            )
+        advice = (
+            f"Registered are {known}: install the plugin that brings it, or use a Dispatcher "
+            f"whose registry has it.{self._failed_plugins()}"
         )
+        return Failure(BackendNotRegistered("", config, message, advice))
 
     def find_codec(self, format: FileFormat[object]) -> Outcome[Codec[object]]:
         """Give the codec of a format, or `UnknownFormat`."""
@@ -280,14 +281,13 @@ class Registry:
                 framework = entry.load()
                 if is_successful(framework) and framework.unwrap().owns(value):
                     return framework
-        return Failure(
-            UnknownFramework(
-                "",
-                None,
-                f"A {type(value).__name__} is no array of a registered framework.",
-                "Make it a NumPy array first, or register its framework.",
-            )
+        message = f"A {type(value).__name__} is no array of a registered framework."
+        advice = (
+            "Make it a Table of its columns first: Table({name: column as a NumPy array})."
+            if hasattr(type(value), "__arrow_c_stream__")
+            else "Make it a NumPy array first, or register its framework."
         )
+        return Failure(UnknownFramework("", None, message, advice))
 
 
 def _one_by_one(entries: Entries) -> Iterable[Entries]:

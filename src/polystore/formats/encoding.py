@@ -57,7 +57,7 @@ def unreadable(name: str, source: Readable, reason: str, kinds: tuple[str, ...])
         return Corrupt("", None, message, "Save it as UTF-8 where it was made.")
     content = content_of(bytes(head))
     if content in kinds or content == "of no format known here":
-        return damaged(name, reason)
+        return damaged(name, reason, "Mend it, or save it again as UTF-8 where it was made.")
     return foreign(name, source)
 
 

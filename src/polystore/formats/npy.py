@@ -276,7 +276,10 @@ def _parsed(header: bytes, ml: bool) -> Outcome[Layout]:
     found = guard(lambda: _parse(header, ml), *_FROM_NUMPY)
     if is_successful(found) and found.unwrap().dtype.hasobject:
         reason = "it holds pickled Python objects, which could run any code when they are loaded"
-        return Failure(damaged(_NAME, reason))
+        advice = (
+            "Make it plain where it was made: numbers, text or records, with allow_pickle=False."
+        )
+        return Failure(damaged(_NAME, reason, advice))
     return found
 
 

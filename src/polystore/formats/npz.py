@@ -31,6 +31,7 @@ from polystore.formats.refusals import (
     damaged,
     foreign,
     host_array,
+    kind_of,
     over_limit,
     reason_of,
 )
@@ -87,7 +88,7 @@ def _parts(item: Item[Payload]) -> Outcome[dict[str, Parts]]:
     arrays: object = item.payload
     if not isinstance(arrays, Mapping):
         advice = "Save a mapping of names to arrays, or the array alone as .npy."
-        return Failure(cannot_hold(".npz", f"a {type(arrays).__name__}", advice))
+        return Failure(cannot_hold(".npz", kind_of(arrays), advice))
     parts: dict[str, Parts] = {}
     for name, array in cast("Mapping[object, Payload]", arrays).items():
         problem = _problem(name, cast("Mapping[object, Payload]", arrays))

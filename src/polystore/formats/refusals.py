@@ -25,6 +25,7 @@ __all__ = [
     "damaged",
     "foreign",
     "host_array",
+    "kind_of",
     "over_limit",
     "reason_of",
 ]
@@ -42,14 +43,14 @@ def cannot_hold(name: str, what: str, advice: str) -> UnsupportedPayload:
     return UnsupportedPayload("", None, f"{name} cannot hold {what}.", advice)
 
 
-def damaged(name: str, reason: str) -> Corrupt:
+def damaged(name: str, reason: str, advice: str = "Fetch it, or write it, again.") -> Corrupt:
     """Give the error of a decoder for a file of its format that is not whole.
 
     >>> print(damaged("PNG", "it ends in the middle of a chunk"))
     This is no whole PNG: it ends in the middle of a chunk. Fetch it, or write it, again.
     """
     message = f"This is no whole {name}: {reason}."
-    return Corrupt("", None, message, "Fetch it, or write it, again.")
+    return Corrupt("", None, message, advice)
 
 
 def foreign(name: str, source: Readable) -> Corrupt:
@@ -114,7 +115,7 @@ def host_array(item: Item[Payload], name: str) -> Outcome[HostArray]:
             if isinstance(array, Mapping)
             else "Save arrays in this format; JSON, text and tables in one of their own."
         )
-        return Failure(cannot_hold(name, f"a {type(array).__name__}", advice))
+        return Failure(cannot_hold(name, kind_of(array), advice))
     if isinstance(array, np.ma.MaskedArray):
         # Fields have masks of their own, at which `numpy.ma.is_masked` raises.
         if np.ascontiguousarray(np.ma.getmask(array)).view(np.bool_).any():
@@ -123,6 +124,15 @@ def host_array(item: Item[Payload], name: str) -> Outcome[HostArray]:
             return Failure(Lossy("", None, message, advice))
         array = array.data
     return Success(np.asarray(array))
+
+
+def kind_of(payload: object) -> str:
+    """Give what a payload is, as the end of a sentence.
+
+    >>> kind_of({}), kind_of("text")
+    ('a dict', 'a str')
+    """
+    return "an array" if is_host_array(payload) else f"a {type(payload).__name__}"
 
 
 def reason_of(error: Exception) -> str:

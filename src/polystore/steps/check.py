@@ -69,6 +69,8 @@ def _in_rename(step: Rename) -> InvalidSpec | None:
     for name, value in texts.items():
         if not isinstance(value, str):
             return _wrong(f"rename.{name}", value, "text")
+    if step.suffix and "." not in step.suffix:
+        return _wrong("rename.suffix", step.suffix, "a suffix with its dot, such as '.npy'")
     return None
 
 

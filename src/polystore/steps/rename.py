@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import frozen
 
+from polystore.configs import OME_TIFF, ROI
+from polystore.core.key import suffix_of
+
 if TYPE_CHECKING:
     from polystore.core.item import Item
     from polystore.core.outcome import Outcome
     from polystore.steps.compose import Step
 
 __all__ = ["Rename", "new_key", "rename"]
+
+_COMPOUND = tuple(
+    suffix for format in (OME_TIFF, ROI) for suffix in format.suffixes if suffix.count(".") == 2
+)
 
 T = TypeVar("T")
 Kind = TypeVar("Kind")
@@ -46,7 +53,8 @@ def rename(
 
     `to` is a template for the last part of the key (the folder stays), with `{stem}`, `{suffix}`
     and `{name}` for the old ones, or a function from the old key to the new one. `suffix` replaces
-    the last suffix (`""` removes it), `prefix` goes before the whole key. The new key is checked
+    the last suffix (`""` removes it; `.ome.tif` and `.roi.zip` are one), `prefix` goes before the
+    whole key. The new key is checked
     when it is used: a save under a bad one is `InvalidKey`. A function that raises is
     `FunctionFailed`.
 
@@ -79,5 +87,8 @@ def new_key(step: Rename, key: str) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
+    compound = suffix_of(name, _COMPOUND)
+    if compound is not None and len(compound) < len(name):
+        return name[: -len(compound)], name[-len(compound) :]
     stem, dot, suffix = name.rpartition(".")
     return (stem, dot + suffix) if stem else (name, "")

@@ -33,7 +33,14 @@ from polystore.formats.csv.cells import BLOCK_ROWS, Block, Grid, check_text, gri
 from polystore.formats.csv.types import dtype_of, inferred, named, parsed
 from polystore.formats.csv.write import UnwritableError, cells_of, is_plain, writable
 from polystore.formats.encoding import SMALL, content_within, unreadable
-from polystore.formats.refusals import allocated, cannot_hold, damaged, foreign, over_limit
+from polystore.formats.refusals import (
+    allocated,
+    cannot_hold,
+    damaged,
+    foreign,
+    kind_of,
+    over_limit,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +72,7 @@ def _encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
     table = item.payload
     if not isinstance(table, Table):
         advice = "Make it a Table of named columns; or save text as .txt, others as .json or .npy."
-        return Failure(cannot_hold("CSV", f"a {type(table).__name__}", advice))
+        return Failure(cannot_hold("CSV", kind_of(table), advice))
     flaw = table.flaw()
     if flaw is not None:
         advice = "Give it one-dimensional numpy arrays of one length, by their names."
@@ -195,7 +202,8 @@ def _filled(
             at = next(index for index, fit in enumerate(fits) if not fit)
             cell = next(islice(block.cells(), at, None))[:_SHOWN].decode(errors="replace")
             where = f"row {grid.numbers[first + at]} of the column {name!r}"
-            return Failure(damaged("CSV", f"{where} holds {cell!r}, which is no {column.dtype}"))
+            reason = f"{where} holds {cell!r}, which is no {column.dtype}"
+            return Failure(damaged("CSV", reason, "Mend the cell, or the dtype in the header."))
     return Success(column)
 
 

@@ -13,7 +13,7 @@ from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import Json, Payload
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
 from polystore.core.rois import Mask, Roi, Rois
-from polystore.formats.refusals import cannot_hold, damaged, foreign, over_limit
+from polystore.formats.refusals import cannot_hold, damaged, foreign, kind_of, over_limit
 from polystore.formats.roi.archive import Member, archive_of, members_of
 from polystore.formats.roi.mask import FILLED_MAX, overfilled
 from polystore.formats.roi.read import SIGNATURE, Found, region_of
@@ -31,7 +31,7 @@ def _encode(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
     rois = item.payload
     if not isinstance(rois, Rois):
         advice = "Save Rois in this format; arrays, JSON, text and tables in one of their own."
-        return Failure(cannot_hold(".roi", f"a {type(rois).__name__}", advice))
+        return Failure(cannot_hold(".roi", kind_of(rois), advice))
     is_archive = item.key.lower().endswith(".zip")
     if not is_archive and len(rois.regions) != 1:
         advice = "Give the key the suffix .roi.zip, which holds any number of them."

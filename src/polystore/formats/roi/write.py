@@ -7,7 +7,7 @@ import struct
 from array import array
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, get_args
 
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.rois import (
@@ -53,6 +53,10 @@ def region_bytes(region: Roi) -> Outcome[bytes]:
     >>> print(region_bytes(Roi("cell", Line((0, 0), (0.1, 1)))).failure().message)
     An ImageJ region cannot hold the number 0.1 in 'cell': it has 32 bits for each.
     """
+    mistake = _mistake(region)
+    if mistake is not None:
+        advice = "Make it of a name, one of the shapes, and a Position: Roi('cell', Polygon(...))."
+        return Failure(cannot_hold("An ImageJ region", mistake, advice))
     problem = (
         _name_problem(region.name)
         or _position_problem(region.position)
@@ -64,6 +68,19 @@ def region_bytes(region: Roi) -> Outcome[bytes]:
             cannot_hold("An ImageJ region", f"{what} in {region.name[:80]!r}: {why}", advice)
         )
     return Success(_named(_drawn(region), region.name))
+
+
+def _mistake(region: object) -> str | None:
+    """Say what of a region is none of the types that it should be of."""
+    if not isinstance(region, Roi):
+        return f"a {type(region).__name__}, which is no Roi"
+    parts: tuple[tuple[object, tuple[type, ...]], ...] = (
+        (region.name, (str,)),
+        (region.shape, get_args(Shape)),
+        (region.position, (Position,)),
+    )
+    wrong = next((part for part, kinds in parts if not isinstance(part, kinds)), None)
+    return None if wrong is None else f"a {type(wrong).__name__} in a Roi"
 
 
 def _name_problem(name: str) -> tuple[str, str, str] | None:

@@ -28,6 +28,7 @@ from polystore.formats.refusals import (
     damaged,
     foreign,
     host_array,
+    kind_of,
     over_limit,
     reason_of,
 )
@@ -107,7 +108,7 @@ def _arrays(payload: object) -> Outcome[dict[str, HostArray]]:
 
     if not isinstance(payload, Mapping):
         advice = "Save a mapping of names to arrays, as in {'x': array}."
-        return Failure(cannot_hold("safetensors", f"a {type(payload).__name__}", advice))
+        return Failure(cannot_hold("safetensors", kind_of(payload), advice))
     arrays: dict[str, HostArray] = {}
     for name, value in cast("Mapping[object, Payload]", payload).items():
         if not isinstance(name, str) or name == _METADATA or not is_unicode(name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from polystore.core.errors import UnsupportedOperation
 from polystore.core.outcome import Failure, Outcome, Success
@@ -48,10 +48,12 @@ def box_of(region: Region, shape: tuple[int, ...]) -> Outcome[Box]:
     >>> box_of((slice(-3, None), slice(1, 99)), (9, 4)).unwrap()
     (range(6, 9), range(1, 4))
     >>> print(box_of((slice(0, 9, 2),), (9,)).failure().message)
-    A region is one slice of step 1 per axis, and slice(0, 9, 2) is none.
+    A region is one slice of step 1 per axis, not slice(0, 9, 2).
     """
-    if len(region) != len(shape):
-        message = f"The array has {len(shape)} axes, and the region has {len(region)} slices."
+    parts = cast("object", region)  # whatever the types say, it may be a single slice
+    count = len(region) if isinstance(parts, tuple) else 0
+    if count != len(shape) or not isinstance(parts, tuple):
+        message = f"The array has {len(shape)} axes, and the region has {count} slices."
         return Failure(UnsupportedOperation("", None, message, "Give one slice per axis."))
     box: list[range] = []
     for part, length in zip(region, shape, strict=True):
@@ -60,7 +62,7 @@ def box_of(region: Region, shape: tuple[int, ...]) -> Outcome[Box]:
         except (AttributeError, TypeError):  # whatever the types say, it may be a number
             box.append(range(0, 0, 2))
         if box[-1].step != 1:
-            message = f"A region is one slice of step 1 per axis, and {part} is none."
+            message = f"A region is one slice of step 1 per axis, not {part}."
             advice = "Read slices of step 1, then index the array that you get."
             return Failure(UnsupportedOperation("", None, message, advice))
     return Success(tuple(box))

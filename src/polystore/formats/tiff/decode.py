@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from attrs import frozen
 
-from polystore.core.errors import StorageError, TooLarge
+from polystore.core.errors import Corrupt, StorageError, TooLarge
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region
 from polystore.core.records import Decoded, Limits, Readable
@@ -200,7 +200,9 @@ def _plan(series: TiffPageSeries, source: Readable, skeleton: Skeleton) -> Outco
     """Say where the samples of a series lie; `Corrupt` if they do not all lie in the file."""
     problem = unreadable(series.keyframe)
     if problem is not None:
-        return Failure(damaged("TIFF", problem))
+        message = f"This TIFF cannot be read: {problem}."
+        advice = "Save it in another compression, such as deflate, where it was made."
+        return Failure(Corrupt("", None, message, advice))
     shape = tuple(operator.index(length) for length in series.shape)
     nbytes = math.prod(shape) * series.dtype.itemsize
     if nbytes > _most(series, source.size):

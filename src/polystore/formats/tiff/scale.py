@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from polystore.core.item import Metadata
 from polystore.formats.tiff.note import Known, Words
-from polystore.formats.tiff.units import converted
+from polystore.formats.tiff.units import converted, unit_named
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -39,14 +39,15 @@ _UNIT = "ResolutionUnit"
 
 
 def steps_of(metadata: Metadata) -> Steps:
-    """Give the steps of those axes whose scale and unit are both known.
+    """Give the steps of those axes whose scale and unit are both known; a symbol is a unit too.
 
     >>> steps_of(Metadata(axes=("y", "x"), scale=(2.0, 1.0), unit=("micrometer", "")))
     {'y': (2.0, 'micrometer')}
     """
     if not len(metadata.axes) == len(metadata.scale) == len(metadata.unit):
         return {}
-    said = zip(metadata.axes, metadata.scale, metadata.unit, strict=True)
+    units = map(unit_named, metadata.unit)
+    said = zip(metadata.axes, metadata.scale, units, strict=True)
     return {axis: (step, unit) for axis, step, unit in said if unit and _is_size(step) and step > 0}
 
 
