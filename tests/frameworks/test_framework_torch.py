@@ -285,6 +285,42 @@ def test_a_negative_stride_does_not_abort_the_process() -> None:
     ]
 
 
+FREED = """
+import torch
+from polystore import Item, convert
+from polystore.core.outcome import Success
+from polystore.core.records import Transfer
+from polystore.frameworks.handover import hand_over
+from polystore.frameworks.jax import JAX
+from polystore.frameworks.numpy import NUMPY
+from polystore.frameworks.tensorflow import TENSORFLOW
+from polystore.frameworks.torch import TORCH
+
+freed, cut, part = torch.randn(3), torch.randn(2**20), torch.randn(8)
+views = [freed, cut.view(2**10, 2**10).T, part[4:], part[::7]]
+freed.untyped_storage().resize_(0)
+cut.untyped_storage().resize_(2**22 - 1)
+part.untyped_storage().resize_(28)
+for tensor in views:
+    for target in (NUMPY, JAX, TENSORFLOW):
+        for copy in (None, True, False):
+            asked = Transfer(copy=copy)
+            error = hand_over(tensor, target, asked, lambda _: Success(TORCH)).failure()
+            print(type(error).__name__, "freed" in error.message)
+    error = convert(to="torch", copy=True)(Item("a", tensor)).failure()
+    print(type(error).__name__, "freed" in error.message)
+    assert convert(to="torch")(Item("a", tensor)).unwrap().payload is tensor
+empty = torch.ones(3)[3:]
+empty.untyped_storage().resize_(0)
+assert convert(to="torch", copy=True)(Item("a", empty)).unwrap().payload.shape == (0,)
+assert TORCH.to_host(part[:7], Transfer(copy=True)).unwrap().shape == (7,)
+"""
+
+
+def test_a_tensor_whose_storage_was_freed_is_not_read() -> None:
+    assert child(FREED).splitlines() == ["UnsupportedPayload True"] * 40
+
+
 @pytest.mark.parametrize(
     "word", ["", "cudaa", "cuda:x", "cuda:99", "meta", "cpu:7", "cpu:", "a:b:c"]
 )

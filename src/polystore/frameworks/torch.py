@@ -92,7 +92,31 @@ def _unreadable(tensor: torch.Tensor) -> UnsupportedPayload | None:
         return _odd("is quantised", "Use tensor.dequantize(), or tensor.int_repr() for its bits.")
     if tensor.is_meta:
         return _odd("is on the meta device, without data", "Make it on a real device.")
-    return None
+    return _freed(tensor)
+
+
+def _freed(tensor: torch.Tensor) -> UnsupportedPayload | None:
+    """Give the error for a tensor that reaches beyond its storage, as where FSDP has freed it.
+
+    PyTorch reads such memory all the same: it ends the process, or gives what is there now.
+    """
+    import torch
+
+    if getattr(type(tensor), _DISPATCH) is not getattr(torch.Tensor, _DISPATCH):
+        return None  # what it holds is for its class to say
+
+    def beyond() -> bool:
+        last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+        end = (tensor.storage_offset() + last + 1) * tensor.element_size()
+        return tensor.numel() > 0 and end > tensor.untyped_storage().nbytes()
+
+    # Sparse and nested tensors, and those inside vmap, raise: they have no storage.
+    if not attempt(beyond, "PyTorch").value_or(False):
+        return None
+    return _odd(
+        "reaches beyond its storage, which was freed",
+        "Fill its storage first.",
+    )
 
 
 def _odd(what: str, advice: str) -> UnsupportedPayload:
@@ -173,10 +197,16 @@ def _placed(
     tensor: torch.Tensor, there: torch.device | None, copy: bool | None
 ) -> Outcome[torch.Tensor]:
     here = tensor.device
-    if there is None or (there.type == here.type and there.index in (None, here.index or 0)):
-        return attempt(tensor.clone, "PyTorch") if copy else Success(tensor)
+    stays = there is None or (there.type == here.type and there.index in (None, here.index or 0))
+    if stays and not copy:
+        return Success(tensor)
     if copy is False:
         return Failure(would_copy(f"it lies on {here}"))
+    freed = _freed(tensor)
+    if freed is not None:
+        return Failure(freed)
+    if there is None or stays:
+        return attempt(tensor.clone, "PyTorch")
     return attempt(lambda: tensor.to(there), "PyTorch")
 
 
@@ -220,5 +250,6 @@ TORCH: Framework[torch.Tensor] = Framework(
   or ask for a copy.
 - `device` is `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, `"xpu:0"`; `None` is where the array is.
 - `UnsupportedPayload`: strings, objects, datetimes, structured dtypes, longdouble (unless
-  `casting="same_kind"`: then as float64), sparse, nested, quantised and meta tensors.
+  `casting="same_kind"`: then as float64), sparse, nested, quantised and meta tensors, and those
+  whose storage was freed.
 """
