@@ -6,6 +6,7 @@ import io
 import tracemalloc
 from collections import OrderedDict
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
@@ -198,6 +199,38 @@ def test_the_name_of_what_is_refused_is_said() -> None:
 def test_names_that_are_no_text_are_refused() -> None:
     numbered = cast("Mapping[str, HostArray]", {3: np.ones(2)})
     assert isinstance(PT_CODEC.encode(Item("x", numbered), None).failure(), UnsupportedPayload)
+
+
+class Part(StrEnum):
+    """Names as an enumeration has them, which `torch.save` would write as code."""
+
+    BODY = "body"
+
+
+class Twin(str):
+    """A name that is equal to none, whatever its text."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def test_names_of_subclasses_of_text_become_plain_text() -> None:
+    content = joined(encoded({np.str_("mean"): np.ones(2), Part.BODY: np.zeros(3)}))
+    assert {name: values(it) for name, it in tensors(content).items()} == {
+        "mean": [1, 1],
+        "body": [0, 0, 0],
+    }
+    theirs = cast("Tensors", torch.load(io.BytesIO(content), weights_only=True))
+    assert [type(name) for name in theirs] == [str, str]
+
+
+def test_names_that_become_one_are_refused() -> None:
+    twins: dict[str, HostArray] = {Twin("a"): np.ones(2), Twin("a"): np.zeros(2)}
+    assert len(twins) == 2
+    assert isinstance(PT_CODEC.encode(Item("x", twins), None).failure(), UnsupportedPayload)
 
 
 def test_masked_elements_are_refused() -> None:

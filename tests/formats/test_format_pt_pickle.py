@@ -36,6 +36,7 @@ from polystore.core.errors import Corrupt, TooLarge
 from polystore.core.outcome import is_successful
 from polystore.core.records import Limits
 from polystore.formats.pt import PT_CODEC
+from polystore.formats.pt.opcodes import unpickled
 
 SYSTEM = cast("Callable[..., object]", vars(os)["system"])
 
@@ -201,6 +202,18 @@ def test_a_tuple_in_a_million_tuples_as_a_name_does_not_crash_python() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "1\n"
+
+
+def test_integers_of_one_hash_as_names_take_no_longer_than_others() -> None:
+    """Each would be compared with all before it: a few megabytes took hours."""
+    prime = sys.hash_info.modulus
+    numbers = [(number * prime).to_bytes(10, "little") for number in range(1, 5001)]
+    assert len({hash(int.from_bytes(number, "little")) for number in numbers}) == 1
+    names = b"".join(b"\x8a\x0a" + number + b"Ns" for number in numbers)
+    found = unpickled(b"\x80\x02}" + names + b".")
+    assert isinstance(found, dict)
+    assert len(cast("dict[object, object]", found)) == 1
+    assert "other names than text" in reason(of_pickle(b"\x80\x02}" + names + b"."))
 
 
 @pytest.mark.parametrize("operation", [b"(", b"N", b"}", b"h\0"])

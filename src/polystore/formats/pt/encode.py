@@ -64,15 +64,17 @@ def _arrays(payload: Payload) -> Outcome[dict[str, HostArray]]:
     named = payload if isinstance(payload, Mapping) else {"": payload}
     found: dict[str, HostArray] = {}
     for name, value in cast("Mapping[object, Payload]", named).items():
-        if not isinstance(name, str):
-            advice = "Give each array a name that is text."
+        # torch.save would write a subclass of `str` (NumPy's, an enumeration's) as code to run.
+        plain = str.__str__(name) if isinstance(name, str) else None
+        if plain is None or plain in found:
+            advice = "Give each array a name of its own that is text."
             return Failure(cannot_hold(".pt", f"the name {str(name)[:80]!r}", advice))
         array = host_array(Item("", value), ".pt")
         error = array.failure() if not is_successful(array) else _dtype_problem(array.unwrap())
         if error is not None:
-            where = f"Under the name {name[:80]!r}: " if isinstance(payload, Mapping) else ""
+            where = f"Under the name {plain[:80]!r}: " if isinstance(payload, Mapping) else ""
             return Failure(attrs.evolve(error, message=f"{where}{error.message}"))
-        found[name] = array.unwrap()
+        found[plain] = array.unwrap()
     return Success(found)
 
 

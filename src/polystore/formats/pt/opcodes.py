@@ -78,6 +78,9 @@ class _Other:
     what: str
 
 
+_NO_TEXT = _Other("no text")
+"""The name in a mapping that stands for all those that are no text."""
+
 _STORAGES = {
     "torch.DoubleStorage": "float64",
     "torch.FloatStorage": "float32",
@@ -310,9 +313,9 @@ def _set_items(machine: _Machine, items: list[object]) -> None:
         raise ValueError("its pickle puts names into what is no mapping")
     mapping = cast("dict[object, object]", target)
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # Python crashes when it hashes a tuple of tuples of tuples…
-        plain = type(key) in (str, int, float, bool, bytes, type(None))
-        mapping[key if plain else _Other("no plain name")] = value
+        # Python crashes when it hashes a tuple of tuples of tuples…, and takes hours where many
+        # integers have one hash. That of text cannot be foreseen.
+        mapping[key if type(key) is str else _NO_TEXT] = value
 
 
 def _set_item(machine: _Machine) -> None:
