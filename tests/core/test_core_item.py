@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any, cast
+
+import numpy as np
+import pytest
 
 from polystore import DiskConfig, Event, Item, Metadata, Saved, load, parse_key
 
@@ -29,3 +33,16 @@ def test_items_and_what_became_of_them_pickle() -> None:
     history = (Event("a.tif", load(disk), 8, "0.1"),)
     for value in (Item("a.tif", [1], METADATA, history), Saved("a.tif", disk, "written", 8)):
         assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_metadata_takes_arrays_and_numbers_of_numpy() -> None:
+    given = Metadata(axes=["y", "x"], scale=np.array([0.5, 2], np.float32), unit=["µm", "µm"])
+    assert given == Metadata(axes=("y", "x"), scale=(0.5, 2.0), unit=("µm", "µm"))
+    assert {type(step) for step in given.scale} == {float}
+    assert hash(given) == hash(Metadata(axes=("y", "x"), scale=(0.5, 2.0), unit=("µm", "µm")))
+
+
+@pytest.mark.parametrize("wrong", [None, [1, 2], "abc"])
+def test_attributes_are_a_mapping(wrong: object) -> None:
+    with pytest.raises(TypeError, match="mapping"):
+        Metadata(attributes=cast("Any", wrong))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pytest
 from bytes_source import joined, source_of
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tifffile import TiffFile
 
+from polystore import DiskConfig, load, save
 from polystore.configs import TiffOptions
 from polystore.core.errors import UnsupportedPayload
 from polystore.core.item import Item, Metadata
@@ -107,3 +111,25 @@ def test_a_tiff_keeps_what_is_known(known: tuple[NDArray[Any], Metadata], kind: 
 @given(known_arrays())
 def test_an_ome_tiff_keeps_what_is_known(known: tuple[NDArray[Any], Metadata]) -> None:
     round_trip(OME_TIFF_CODEC, *known)
+
+
+@pytest.mark.parametrize("key", ["a.tif", "a.ome.tif"])
+@pytest.mark.parametrize("unit", ["µm", "um", "micron", "micrometer"])
+def test_sizes_in_symbols_are_seen_by_others(tmp_path: Path, key: str, unit: str) -> None:
+    known = Metadata(axes=("y", "x"), scale=(0.5, 0.25), unit=(unit, unit))
+    disk = DiskConfig(root=tmp_path)
+    saved = save(disk)(Item(key, np.zeros((4, 5), np.uint8), known)).unwrap()
+    assert saved.dropped == ()
+    assert load(disk)(key).unwrap().metadata == known
+    with TiffFile(tmp_path / key) as tif:
+        if tif.is_ome:
+            assert 'PhysicalSizeX="0.25"' in (tif.ome_metadata or "")
+        else:
+            assert tif.pages.first.tags.valueof("XResolution") == (4, 1)
+
+
+@pytest.mark.parametrize("name", ["\ud83d\ude00", "\ud800"])
+def test_halves_of_characters_are_dropped_aloud(tmp_path: Path, name: str) -> None:
+    known = Metadata(attributes={name: 1, "\U0001f600": 2})
+    saved = save(DiskConfig(root=tmp_path))(Item("a.tif", np.zeros((4, 5), np.uint8), known))
+    assert saved.unwrap().dropped == ("attributes",)

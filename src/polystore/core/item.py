@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Generic, Literal, SupportsFloat, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, SupportsFloat, TypeVar, cast
 
 import typing_extensions
 from attrs import field, frozen
@@ -26,6 +26,12 @@ def _numbers(numbers: Iterable[SupportsFloat]) -> tuple[float, ...]:
     return tuple(map(float, numbers))
 
 
+def _by_names(attributes: Mapping[str, Json]) -> Mapping[str, Json]:
+    if not isinstance(cast("object", attributes), Mapping):  # whatever the types say
+        raise TypeError("the attributes of Metadata are a mapping of names to JSON")
+    return attributes
+
+
 @frozen(kw_only=True)
 class Metadata:
     """What is known of an array beside its elements. Each field may be empty: not known.
@@ -44,7 +50,9 @@ class Metadata:
     scale: tuple[float, ...] = field(default=(), converter=_numbers)
     unit: tuple[str, ...] = field(default=(), converter=_names)
     channel_names: tuple[str, ...] = field(default=(), converter=_names)
-    attributes: Mapping[str, Json] = field(factory=dict[str, "Json"], hash=False)
+    attributes: Mapping[str, Json] = field(
+        factory=dict[str, "Json"], hash=False, converter=_by_names
+    )
 
     def present(self) -> tuple[str, ...]:
         """Give the names of the fields that hold something."""

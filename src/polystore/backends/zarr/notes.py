@@ -8,10 +8,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -19,8 +18,9 @@ from polystore.core.errors import Corrupt, StorageError, UnsupportedOperation
 from polystore.core.item import Event, Item, Metadata
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard
 from polystore.core.payload import Json
+from polystore.core.plainjson import plain_json
 
-__all__ = ["OURS", "Notes", "Spec", "notes_in", "notes_of", "plain_json"]
+__all__ = ["OURS", "Notes", "Spec", "notes_in", "notes_of"]
 
 OURS = "polystore"
 """The attribute under which everything of ours stands."""
@@ -57,28 +57,6 @@ def notes_of(item: Item[object], spec: Spec) -> tuple[Mapping[str, Json], tuple[
         "history": [_event_json(event, spec) for event in item.history],
     }
     return notes, tuple(name for name in present if name not in carried)
-
-
-def plain_json(value: object) -> Json:
-    """Give a value as JSON has it; `TypeError` or `ValueError` for what JSON cannot say.
-
-    >>> plain_json({"a": (1, 2.5)})
-    {'a': [1, 2.5]}
-    """
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(value)
-        return float(value)
-    if isinstance(value, Mapping):
-        items = cast("Mapping[object, object]", value).items()
-        return {_text(name): plain_json(inner) for name, inner in items}
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return [plain_json(inner) for inner in cast("Sequence[object]", value)]
-    raise TypeError(type(value).__name__)
 
 
 def _text(value: object) -> str:

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from polystore.core.item import Metadata
 from polystore.core.payload import Json
+from polystore.core.plainjson import plain_json
 
 __all__ = [
     "OURS",
@@ -45,8 +46,8 @@ _FIELDS = ("axes", "scale", "unit", "channel_names", "attributes")
 _TEXT_MAX = 2**24
 """Characters of a note. More belongs in a file of its own, and is dropped aloud."""
 
-_DEPTH_MAX = 50
-"""Levels of nested attributes: far below where a JSON parser would run out of stack."""
+_AXES_MAX = 64
+"""Axes: as many as a NumPy array can have."""
 
 
 @frozen
@@ -67,7 +68,7 @@ def carried(metadata: Metadata, ndim: int) -> tuple[Metadata, tuple[str, ...]]:
     dropped: list[str] = []
     for name in metadata.present():
         try:
-            value = _plain(getattr(metadata, name), 0)
+            value = plain_json(getattr(metadata, name))
             fields[name] = value
             fine = name in _checked(fields, ndim) and len(json.dumps(value)) <= _TEXT_MAX
         except (TypeError, ValueError):
@@ -86,7 +87,7 @@ def note_of(known: Known, said: Known) -> dict[str, Json]:
     for name in _FIELDS:
         value = getattr(known.metadata, name)
         if value != getattr(said.metadata, name):
-            note[name] = _plain(value, 0)
+            note[name] = plain_json(value)
     return note
 
 
@@ -122,7 +123,7 @@ def from_note(note: object, said: Known) -> Known:
     lengths = fields.get("shape")
     if isinstance(lengths, list):
         given = tuple(n for n in cast("list[object]", lengths) if type(n) is int and n > 0)
-        if _long(given) == _long(shape) and len(given) <= _DEPTH_MAX:
+        if _long(given) == _long(shape) and len(given) <= _AXES_MAX:
             shape = given
     metadata = said.metadata if len(shape) == len(said.shape) else Metadata()
     return Known(shape, _with(metadata, _checked(fields, len(shape))))
@@ -160,34 +161,6 @@ def _same(one: Words, other: Words, prefixes: tuple[str, ...]) -> bool:
         return {name: word for name, word in words.items() if not name.startswith(others)}
 
     return part(one) == part(other)
-
-
-def _plain(value: object, depth: int) -> Json:
-    """Give a value as JSON has it; `TypeError` or `ValueError` for what JSON cannot say."""
-    if depth > _DEPTH_MAX:
-        raise ValueError("too deep")
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(value)
-        return float(value)
-    if isinstance(value, Mapping):
-        return {
-            _text(name): _plain(inner, depth + 1)
-            for name, inner in cast("Mapping[object, object]", value).items()
-        }
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return [_plain(inner, depth + 1) for inner in cast("Sequence[object]", value)]
-    raise TypeError(type(value).__name__)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
 
 
 def _checked(fields: Mapping[str, object], ndim: int) -> dict[str, object]:
