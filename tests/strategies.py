@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 __all__ = [
+    "EVERY_DTYPE",
     "FOREIGN_DTYPES",
     "ML_DTYPES",
     "NUMBERS",
@@ -55,14 +56,16 @@ ML_DTYPES = tuple(
 FOREIGN_DTYPES = (*ML_DTYPES, np.dtype([("weight", ml_dtypes.bfloat16)]))
 """Dtypes that NumPy knows only while another package is imported."""
 
+EVERY_DTYPE = (*PLAIN_DTYPES, *FOREIGN_DTYPES, np.dtype(object), np.dtypes.StringDType())
+"""Those, and Python objects and strings."""
+
 _EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52}
 """The bits of the exponent: all set in NaN and infinity, none set in zero and subnormals."""
 
 
 def dtypes() -> st.SearchStrategy[np.dtype[Any]]:
     """Give any dtype of NumPy's own, those of `ml_dtypes`, and Python objects and strings."""
-    objects = (np.dtype(object), np.dtypes.StringDType())
-    return st.sampled_from((*PLAIN_DTYPES, *FOREIGN_DTYPES, *objects))
+    return st.sampled_from(EVERY_DTYPE)
 
 
 def shapes() -> st.SearchStrategy[tuple[int, ...]]:

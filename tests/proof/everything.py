@@ -17,7 +17,16 @@ from polystore.core.outcome import Failure, is_successful
 from polystore.core.payload import Payload
 from polystore.steps.convert import Convert
 
-__all__ = ["FORMATS", "FRAMEWORKS", "Kind", "as_host", "bits", "has_cuda", "passed_through"]
+__all__ = [
+    "FORMATS",
+    "FRAMEWORKS",
+    "HostArray",
+    "Kind",
+    "as_host",
+    "bits",
+    "has_cuda",
+    "passed_through",
+]
 
 HostArray: TypeAlias = NDArray[Any]
 
