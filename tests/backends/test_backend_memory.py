@@ -34,6 +34,7 @@ from polystore import (
     Step,
     Success,
     TiffOptions,
+    UnsupportedPayload,
     aligned_empty,
     convert,
     default_dispatcher,
@@ -300,3 +301,15 @@ def test_a_tensor_of_tensorflow_is_a_snapshot(named: bool) -> None:
         got = load(memory)("a").unwrap().payload
         back = cast("Mapping[str, Array]", got)["x"] if named else cast("Array", got)
         assert not convert(to="numpy")(Item("a", back)).unwrap().payload.any()
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_why_tensorflow_has_no_copy_is_said_in_its_own_words(named: bool) -> None:
+    import tensorflow as tf
+
+    sparse = tf.SparseTensor([[0, 0]], [1.0], [2, 2])
+    error = save_anything({"x": sparse} if named else sparse).failure()
+    assert isinstance(error, UnsupportedPayload)
+    assert error.message == "The tensor is a SparseTensor, which is several tensors."
+    assert (error.key, error.config) == ("a", MEMORY)
+    assert list_files(MEMORY).unwrap() == ()

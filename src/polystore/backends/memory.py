@@ -21,7 +21,7 @@ from polystore.core.errors import (
 )
 from polystore.core.item import Item, Saved
 from polystore.core.key import Key, near_keys
-from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard
+from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.payload import (
     HostArray,
     Payload,
@@ -88,33 +88,43 @@ def _copied(item: Item[Payload]) -> Outcome[Item[Payload]]:
             "Detach or materialise it first.",
         )
 
-    def copied() -> Item[Payload]:
+    def copied() -> Outcome[Item[Payload]]:
         metadata = item.metadata
         if metadata.attributes:
             metadata = evolve(metadata, attributes=copy.deepcopy(dict(metadata.attributes)))
-        return Item(item.key, _payload_copied(item.payload), metadata, item.history)
+        payload = _payload_copied(item.payload)
+        return payload.map(lambda it: Item(item.key, it, metadata, item.history))
 
     # Copying runs code of the payload's own (`__deepcopy__`), which may raise anything.
-    return guard(copied, catch(Exception, cannot))
+    return and_then(guard(copied, catch(Exception, cannot)), lambda it: it)
 
 
-def _payload_copied(payload: Payload) -> Payload:
+def _payload_copied(payload: Payload) -> Outcome[Payload]:
     if is_host_array(payload) and _is_plain(payload):
-        return _array_copied(payload)
+        return Success(_array_copied(payload))
     if TENSORFLOW.owns(payload):
-        return cast("Payload", _tensor_copied(payload))
+        return _tensor_copied(payload)
     if isinstance(payload, Mapping):
-        values = cast("Mapping[str, object]", payload)
+        values = cast("Mapping[str, Payload]", payload)
         if any(map(TENSORFLOW.owns, values.values())):
-            copied = {name: _payload_copied(cast("Payload", it)) for name, it in values.items()}
-            return cast("Payload", copied)
-    return copy.deepcopy(payload)
+            return _values_copied(values)
+    return Success(copy.deepcopy(payload))
 
 
-def _tensor_copied(tensor: object) -> object:
+def _values_copied(values: Mapping[str, Payload]) -> Outcome[Payload]:
+    copied: dict[str, Payload] = {}
+    for name, value in values.items():
+        one = _payload_copied(value)
+        if not is_successful(one):
+            return Failure(one.failure())
+        copied[name] = one.unwrap()
+    return Success(cast("Payload", copied))
+
+
+def _tensor_copied(tensor: object) -> Outcome[Payload]:
     """Copy a `tf.Tensor`: its `__deepcopy__` shares what may be a NumPy array's memory."""
-    place = cast("Callable[[object, Transfer], Outcome[object]]", TENSORFLOW.place)
-    return place(tensor, Transfer(copy=True)).unwrap()
+    place = cast("Callable[[object, Transfer], Outcome[Payload]]", TENSORFLOW.place)
+    return place(tensor, Transfer(copy=True))
 
 
 def _is_plain(array: HostArray) -> bool:
