@@ -1,6 +1,6 @@
 """The built-in tables: what polystore brings, imported when it is first asked for.
 
-Adding a store, format or framework is one file and one entry here.
+Adding a store, format or framework is one file, or a folder, and one entry here.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def load(
 
     Called with a key, it gives an `Item` whose payload is memory of its own, or `NotFound`,
     `NotAFile`, `InvalidKey`, `UnknownFormat`, `Corrupt`, `TooLarge`, `PermissionDenied`,
-    `MissingDependency`, or another `StorageError`.
+    `MissingDependency`, or another `StorageError`; of formats whose load gives a framework's arrays
+    also `Lossy` or `UnsupportedPayload`, where the framework cannot hold what the file does.
 
     `format` says what a file is where its suffix does not; it also narrows the static type. A store
     that holds no files (Zarr, memory) does not take one.
