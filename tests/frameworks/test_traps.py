@@ -176,6 +176,26 @@ def test_0d_and_empty_arrays(target: Framework[object], shape: tuple[int, ...]) 
 
 
 @every
+def test_non_compact_strides_and_fortran_order_arrive_as_they_are(
+    target: Framework[object],
+) -> None:
+    array = aligned_empty((4, 6, 16), np.dtype("f4"))
+    array[...] = np.arange(array.size).reshape(array.shape)
+    tensor = cast("torch.Tensor", given(array, TORCH))
+    fields = np.zeros(16, "f4,f4")
+    fields["f1"] = np.arange(16)
+    gaps = (array[::2], array[:, 1:3], array[..., ::3], array[0, :, 5], fields["f1"])
+    orders = (array.T, array.transpose(1, 0, 2), np.asfortranarray(array), array[0].T[::4])
+    tensors = (tensor[::2], tensor[..., ::3], tensor.permute(2, 0, 1), tensor[0].T[::4])
+    for value in (*gaps, *orders, *tensors):
+        expected = np.asarray(value)
+        for transfer in (FREE, COPIED):
+            back = on_host(given(value, target, transfer))
+            assert (back.shape, back.dtype) == (expected.shape, expected.dtype)
+            assert back.tolist() == expected.tolist()
+
+
+@every
 def test_broadcast_arrays(target: Framework[object]) -> None:
     for array in (np.broadcast_to(np.float32(3), (2, 4)), np.broadcast_to(ones((1, 4)), (3, 4))):
         assert on_host(given(array, target)).tolist() == array.tolist()
