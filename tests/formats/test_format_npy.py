@@ -92,6 +92,33 @@ def test_a_dtype_comes_back_the_same_or_is_refused(dtype: np.dtype[Any]) -> None
         assert isinstance(encoded.failure(), UnsupportedPayload)
 
 
+@pytest.mark.parametrize("length", [5, 6])
+def test_what_was_saved_before_changes_nothing(length: int) -> None:
+    """The two dtypes are equal to NumPy."""
+    plain, marked = np.dtype("u1"), np.dtype("u1", metadata={"enum": {}})
+    order = (plain, marked, plain) if length == 5 else (marked, plain, marked)
+    for dtype in order:
+        encoded = NPY_CODEC.encode(Item("x", np.zeros((length, 31), dtype)), None)
+        assert is_successful(encoded) is (dtype is plain)
+
+
+def test_the_names_of_one_record_array_are_its_own() -> None:
+    content = numpys_own(np.zeros(2, [("a", [("b", "u1")])]))
+    for inner in (False, True):
+        first = NPY_CODEC.decode(source_of(content), Limits()).unwrap().payload
+        (first["a"].dtype if inner else first.dtype).names = ("renamed",)
+        later = NPY_CODEC.decode(source_of(content), Limits()).unwrap().payload
+        assert later.dtype == np.dtype([("a", [("b", "u1")])])
+
+
+def test_renamed_fields_are_saved_as_they_are_named_now() -> None:
+    array = np.zeros(2, [("a", [("b", "u1")])])
+    NPY_CODEC.encode(Item("x", array), None).unwrap()
+    array["a"].dtype.names = ("renamed",)
+    content = joined(NPY_CODEC.encode(Item("x", array), None).unwrap())
+    assert content == numpys_own(array)
+
+
 def test_headers_of_old_and_new_versions_are_read() -> None:
     fields = "{'descr': '<u2', 'fortran_order': False, 'shape': (2L, 1L), }"
     python_2 = with_header(fields, b"\x01\x00\x02\x00")
@@ -134,6 +161,13 @@ def test_a_pickle_in_it_is_never_loaded() -> None:
         (
             with_header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({2**70}, 0)}}"),
             "header",
+        ),
+        (
+            with_header(
+                f"{{'descr': ('<f4', ({2**20},)), 'fortran_order': False, "
+                f"'shape': (0, {2**40}, {2**20})}}"
+            ),
+            "one of arrays",
         ),
         (
             with_header("{'descr': '|a3', 'fortran_order': False, 'shape': (1,)}", bytes(3)),

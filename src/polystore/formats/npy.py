@@ -98,7 +98,10 @@ def parts_of(array: HostArray, *, ml: bool = False) -> Outcome[tuple[bytes, memo
     import numpy as np
 
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    header = _header(array.shape, fortran, array.dtype, ml)
+    dtype = array.dtype
+    # What equals another dtype and says more, or can be renamed in place, is described anew.
+    described = _header if dtype.names or dtype.metadata else _plain_header
+    header = described(array.shape, fortran, dtype, ml)
     if not is_successful(header):
         return Failure(header.failure())
     # The memory is written as it lies; a strided view has to be copied once.
@@ -106,8 +109,6 @@ def parts_of(array: HostArray, *, ml: bool = False) -> Outcome[tuple[bytes, memo
     return Success((header.unwrap(), content))
 
 
-# The arrays of one plate share a header, and making one costs more than a small file's elements.
-@lru_cache(maxsize=256)
 def _header(
     shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any], ml: bool
 ) -> Outcome[bytes]:
@@ -129,6 +130,10 @@ def _header(
     padding = _ALIGNMENT - (before + len(encoded) + 1) % _ALIGNMENT
     size = struct.pack(length, len(encoded) + padding + 1)
     return Success(MAGIC + bytes((version, 0)) + size + encoded + b" " * padding + b"\n")
+
+
+# The arrays of one plate share a header, and making one costs more than a small file's elements.
+_plain_header = lru_cache(maxsize=256)(_header)
 
 
 def _describe(dtype: np.dtype[Any], ml: bool) -> str:
@@ -270,9 +275,14 @@ def _read_header(source: Readable) -> bytes:
     return bytes(first[:length])
 
 
-# Parsing one costs more than reading a small file, and the arrays of one plate share it.
-@lru_cache(maxsize=256)
 def _parsed(header: bytes, ml: bool) -> Outcome[Layout]:
+    """Give what a header says; the dtype of records is the caller's own, for it can be renamed."""
+    found = _shared(header, ml)
+    records = is_successful(found) and found.unwrap().dtype.names
+    return _unshared(header, ml) if records else found
+
+
+def _unshared(header: bytes, ml: bool) -> Outcome[Layout]:
     found = guard(lambda: _parse(header, ml), *_FROM_NUMPY)
     if is_successful(found) and found.unwrap().dtype.hasobject:
         reason = "it holds pickled Python objects, which could run any code when they are loaded"
@@ -281,6 +291,10 @@ def _parsed(header: bytes, ml: bool) -> Outcome[Layout]:
         )
         return Failure(damaged(_NAME, reason, advice))
     return found
+
+
+# Parsing one costs more than reading a small file, and the arrays of one plate share it.
+_shared = lru_cache(maxsize=256)(_unshared)
 
 
 def _parse(header: bytes, ml: bool) -> Layout:
@@ -297,6 +311,8 @@ def _parse(header: bytes, ml: bool) -> Layout:
         raise ValueError(f"it should have {size} bytes")
     descr, fortran, shape = _fields(_literal(text))
     dtype = _dtype(descr, ml)
+    if dtype.subdtype is not None:
+        raise ValueError("its dtype is one of arrays, which belong in its shape")
     np.broadcast_to(np.empty((), dtype), shape)  # raises if no array can have this shape
     return Layout(len(header), shape, fortran, dtype, math.prod(shape) * dtype.itemsize)
 
