@@ -192,6 +192,8 @@ DAMAGED = {
     "a negative length": b"\x08\x01\x12\x0d\x12\x0b\x08" + b"\xff" * 9 + b"\x01" + b"\x22\x00",
     "a product past 64 bits": b"\x08\x01\x12\x18"
     + (b"\x12\x0a\x08" + b"\xff" * 8 + b"\x7f")[:12] * 2,
+    "no elements, past 64 bits": b"\x08\x01\x12\x0e\x12\x00\x12\x0a\x08" + b"\x80" * 8 + b"\x40",
+    "no strings, past 64 bits": b"\x08\x07\x12\x0e\x12\x00\x12\x0a\x08" + b"\x80" * 8 + b"\x40",
     "too many axes": b"\x08\x01\x12\x82\x01" + b"\x12\x00" * 65,
     "a whole number too large": b"\x08\x04\x12\x00\x3a\x02\xac\x02",
     "a whole number past 64 bits": b"\x08\x09\x12\x00\x52\x0b" + b"\x80" * 10 + b"\x01",

@@ -9,6 +9,7 @@ which `tf.make_tensor_proto` writes elements, in fields by their type, is read t
 from __future__ import annotations
 
 import math
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -224,6 +225,9 @@ def _elements(source: Readable, limits: Limits, header: _Header) -> Outcome[Deco
         return _strings(source, limits, header, following)
     dtype = _numpy_dtype(header.name)
     needed = math.prod(header.shape) * dtype.itemsize
+    # NumPy counts the other axes of an array without elements, too.
+    if math.prod(filter(None, header.shape)) * dtype.itemsize > sys.maxsize:
+        return Failure(damaged(_NAME, "no array can be as large as its shape says"))
     if header.claimed != following:
         reason = f"it claims {header.claimed} bytes of elements, and {following} follow"
         return Failure(damaged(_NAME, reason))
