@@ -109,6 +109,14 @@ def one(values: HostArray) -> Table:
 @example(one(np.array([2**63 - 1, -(2**63)])))
 @example(one(np.array([2**64 - 1], "u8")))
 @example(one(np.zeros(1, [("x", "f4")])))
+@example(Table({"[1]": np.array([], "U1")}))  # without quotes, JSON
+@example(Table({" ": np.array(["[1]"])}))
+@example(Table({"[1": np.array([2]), "": np.array(["3]"])}))
+@example(Table({"<html": np.array([1])}))
+@example(Table({"\ufefb": np.array(["<html"])}))  # its bytes begin as a byte order mark does
+@example(Table({"%PDF": np.array([1])}))
+@example(Table({"version https://git-lfs": np.array([1])}))
+@example(one(np.array(["a", "b"], ">U3")))
 @example(one(np.ma.masked_array(np.arange(2), mask=[True, False])))
 @example(Table({"a": np.zeros(2), "b": np.zeros(3)}))
 def test_what_goes_in_comes_out(table: Table) -> None:

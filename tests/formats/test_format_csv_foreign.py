@@ -96,6 +96,14 @@ def test_missing_cells_are_nan_where_no_value_changes() -> None:
         ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
         (b"a\n\0\n", "NUL"),
         (b"<html>\n<p>\na,b", "HTML"),
+        (b"<!DOCTYPE html>\n<title>x</title>\n", "an HTML page"),
+        (b"\n<html>\n", "an HTML page"),
+        (b"<?xml version='1.0'?>\n<a>1</a>\n", "XML"),
+        (b"%PDF-1.7\n1 0 obj\n", "a PDF document"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+        (b"[1, 2, 3]", "JSON text"),
+        (b"\xef\xbb\xbf [1,\n2,3]\n", "JSON text"),
+        (b"{}\n", "JSON text"),
         (b"a\n1\n\xff\n", "line 3 is not UTF-8"),
         (b"a,b\n1,2\n\n3\n", "row 4 has 1 cell, and the header has 2"),
         (b"a\n1,2,3\n", "row 2 has 3 cells, and the header has 1"),
@@ -128,6 +136,38 @@ def test_missing_cells_are_nan_where_no_value_changes() -> None:
 )
 def test_damage_is_told(content: bytes, reason: str) -> None:
     assert reason in refusal(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"[um],[s]\n[1],[2]\n", ["[um]", "[s]"]),
+        (b"[1,2\n3,4]\n", ["[1", "2"]),
+        (b"{site}\n1\n", ["{site}"]),
+        (b"<a>,b\n1,2\n", ["<a>", "b"]),
+        (b"GIF87,BMP\n1,2\n", ["GIF87", "BMP"]),
+        (b"channel,WEBP\n1,2\n", ["channel", "WEBP"]),
+        (b'"%PDF"\n1\n', ["%PDF"]),
+        (b"[" * 10_000 + b"\n1\n", ["[" * 10_000]),
+    ],
+    ids=lambda value: value[:9].decode() if isinstance(value, bytes) else "",
+)
+def test_odd_names_are_names(content: bytes, names: list[str]) -> None:
+    assert list(read(content).columns) == names
+
+
+def test_wide_text_takes_its_column_and_little_more() -> None:
+    """As wide as its header claims, and not twice: there was another of each 65536 rows."""
+    content = b"a:U400\n" + b"x\n" * 2**16
+    nbytes = 400 * 4 * 2**16
+    source = source_of(content)
+    tracemalloc.start()
+    column = CSV_CODEC.decode(source, Limits(nbytes)).unwrap().payload.columns["a"]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert column.nbytes == nbytes
+    assert (column == "x").all()
+    assert peak < 1.2 * nbytes
 
 
 def test_more_than_the_limit_is_too_large() -> None:

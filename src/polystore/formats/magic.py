@@ -97,7 +97,7 @@ def _short(head: bytes) -> str | None:
 
 
 def _text(head: bytes) -> str | None:
-    first = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").lower()
     for start, meaning in _MARKUP:
         if first.startswith(start):
             return meaning

@@ -7,6 +7,7 @@ colon, as in `area:uint16`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -33,6 +34,7 @@ from polystore.formats.csv.cells import BLOCK_ROWS, Block, Grid, check_text, gri
 from polystore.formats.csv.types import dtype_of, inferred, named, parsed
 from polystore.formats.csv.write import UnwritableError, cells_of, is_plain, writable
 from polystore.formats.encoding import SMALL, content_within, unreadable
+from polystore.formats.magic import HEAD, content_of
 from polystore.formats.refusals import (
     allocated,
     cannot_hold,
@@ -55,6 +57,10 @@ _FIRST_LINE = re.compile(rb'(?:\xef\xbb\xbf)?([^",\r\n]*+)[\r\n]')
 _OTHER_SEPARATOR = re.compile(rb"[;\t]")
 _ODD_NAME = re.compile("[;\t\ufeff]")
 """What would be taken for another separator, or for a byte order mark, if it were not quoted."""
+
+_JSON = "JSON text"
+_FOREIGN = ("a PDF document", "an HTML page", "XML", content_of(b"version https://git-lfs"))
+"""What is text and has the look of a table, in the words of `content_of`."""
 
 _EMPTY = '""'
 
@@ -110,7 +116,11 @@ def _heading(name: str, column: HostArray) -> str:
         raise UnwritableError(cannot_hold("CSV", f"a column of the name {name!r}", advice))
     plain = is_plain(column) and _annotation(name) is None
     heading = name if plain else f"{name}:{named(column.dtype)}"
-    return strings.quoted(heading, always=_ODD_NAME.search(heading) is not None)
+    content = content_of(heading.encode())
+    odd = (
+        content in (*_FOREIGN, _JSON) or heading.isspace() or _ODD_NAME.search(heading) is not None
+    )
+    return strings.quoted(heading, always=odd)
 
 
 def _annotation(heading: str) -> tuple[str, np.dtype[Any]] | None:
@@ -143,6 +153,8 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Table]]:
     text = guard(lambda: check_text(content), catch(ValueError, unread))
     if not is_successful(text):
         return Failure(text.failure())
+    if _is_foreign(content, limits):
+        return Failure(foreign("CSV", source))
     if _has_other_separators(content):
         message = "The cells of this CSV are not separated by commas."
         advice = "Save it with commas, and with a point before decimals, where it was made."
@@ -172,6 +184,23 @@ def _table(grid: Grid, limits: Limits) -> Outcome[Table]:
             return Failure(column.failure())
         columns[name] = column.unwrap()
     return Success(Table(columns))
+
+
+def _is_foreign(content: bytearray, limits: Limits) -> bool:
+    """Whether it is text of a kind that is no table, though its lines may have cells of a number.
+
+    A bracket begins names of columns too: it is JSON if all of it is.
+    """
+    kind = content_of(bytes(content[:HEAD]))
+    if kind != _JSON:
+        return kind in _FOREIGN
+    if len(content) > min(max(limits.max_bytes, SMALL) // _MARK_BYTES, SMALL):
+        return False
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _has_other_separators(content: bytearray) -> bool:

@@ -46,7 +46,7 @@ def width(block: Block) -> int:
 
 
 def fill(column: NDArray[Any], block: Block) -> None:
-    """Write the cells into a column of `U` or `S`; `ValueError` if one of them does not fit."""
+    """Write the cells into a dense `U` or `S` column; `ValueError` if one of them does not fit."""
     import numpy as np
 
     kind = np.dtype(np.uint32 if column.dtype.kind == "U" else np.uint8)
@@ -63,9 +63,10 @@ def fill(column: NDArray[Any], block: Block) -> None:
     # Of each character: where it is in the block, and how far that is from its place in the column.
     place = np.flatnonzero(kept)
     place += np.repeat(np.arange(len(lengths)) * room - (ends - lengths - 1), lengths)
-    places = np.zeros(len(column) * room, kind)
+    # The column's own memory: as wide as a header claims, another would be as large again.
+    places = column.view(kind.newbyteorder(column.dtype.byteorder))
+    places[:] = 0
     places[place] = text
-    column[:] = places.view(column.dtype.newbyteorder("="))
 
 
 def _characters(block: Block) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
