@@ -203,6 +203,22 @@ def test_a_zip_bomb_is_too_large() -> None:
     assert isinstance(refusal(bomb), TooLarge)
 
 
+@pytest.mark.parametrize("packed", ["single", "stored", "deflated"])
+def test_bytes_after_a_region_take_no_more_than_the_limit(packed: str) -> None:
+    """What follows a region is passed over, and takes memory all the same."""
+    padded = SINGLES[0] + bytes(2**21)
+    method = zipfile.ZIP_DEFLATED if packed == "deflated" else zipfile.ZIP_STORED
+    content = padded if packed == "single" else stored(("a.roi", padded), method=method)
+    source = source_of(content)
+    assert is_successful(ROI_CODEC.decode(source, Limits(8 * len(padded))))
+    for most in (len(padded), 2 * len(padded), 3 * len(padded), 4 * len(padded)):
+        tracemalloc.start()
+        ROI_CODEC.decode(source, Limits(most))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < most + 2**20
+
+
 def test_a_bomb_that_lies_about_its_size_is_corrupt() -> None:
     bomb = bytearray(stored(("a.roi", bytes(2**23)), method=zipfile.ZIP_DEFLATED))
     at = bomb.find(b"PK\1\2")

@@ -15,6 +15,7 @@ from polystore.core.errors import StorageError, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
 from polystore.core.records import Encoded
 from polystore.formats.refusals import damaged, over_limit, reason_of
+from polystore.formats.roi.read import COPIES
 from polystore.formats.stream import Recorder
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def _is_region(name: str) -> bool:
 
 def members_of(content: bytearray, limits: Limits) -> Iterator[Outcome[Member]]:
     """Give the members of an archive, one after the other, or an error as the last."""
-    too_large = over_limit(_directory_nbytes(content) // _ENTRY * _BYTES_PER_MEMBER, limits)
+    entries_nbytes = _directory_nbytes(content) // _ENTRY * _BYTES_PER_MEMBER
+    # `BytesIO` copies what is no `bytes`.
+    held = 2 * len(content)
+    too_large = over_limit(max(held, entries_nbytes), limits)
     if too_large is not None:
         yield Failure(too_large)
         return
@@ -106,7 +110,7 @@ def members_of(content: bytearray, limits: Limits) -> Iterator[Outcome[Member]]:
         return
     with opened.unwrap() as archive:
         infos = archive.infolist()
-        problem = _problem(infos, limits)
+        problem = _problem(infos, held, limits)
         if problem is not None:
             yield Failure(problem)
             return
@@ -134,8 +138,8 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Outcome[Member]:
     return found
 
 
-def _problem(infos: list[zipfile.ZipInfo], limits: Limits) -> StorageError | None:
-    """Say what is wrong with the directory, before a member is read."""
+def _problem(infos: list[zipfile.ZipInfo], held: int, limits: Limits) -> StorageError | None:
+    """Say what is wrong with the directory, before a member is read beside the bytes held."""
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         if info.header_offset < end:
@@ -146,7 +150,8 @@ def _problem(infos: list[zipfile.ZipInfo], limits: Limits) -> StorageError | Non
             return _unsupported(f"The member {_told(info)} is encrypted.")
         if info.compress_type not in _METHODS:
             return _unsupported(f"The member {_told(info)} is compressed as ImageJ cannot read it.")
-    return over_limit(sum(info.file_size for info in infos if _is_region(info.filename)), limits)
+    sizes = [info.file_size for info in infos if _is_region(info.filename)]
+    return over_limit(max(held + COPIES * max(sizes, default=0), sum(sizes)), limits)
 
 
 def _unsupported(message: str) -> StorageError:

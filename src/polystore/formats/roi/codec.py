@@ -16,7 +16,7 @@ from polystore.core.rois import Mask, Roi, Rois
 from polystore.formats.refusals import cannot_hold, damaged, foreign, kind_of, over_limit
 from polystore.formats.roi.archive import Member, archive_of, members_of
 from polystore.formats.roi.mask import FILLED_MAX, overfilled
-from polystore.formats.roi.read import SIGNATURE, Found, region_of
+from polystore.formats.roi.read import COPIES, SIGNATURE, Found, region_of
 from polystore.formats.roi.write import region_bytes
 
 __all__ = ["ROI_CODEC"]
@@ -57,13 +57,14 @@ def _decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[Rois]]:
     source.read_into(0, memoryview(head))
     if not head.startswith((SIGNATURE, *_ARCHIVE)):
         return Failure(foreign("ImageJ region", source))
-    too_large = over_limit(source.size, limits)
+    is_archive = head.startswith(_ARCHIVE)
+    too_large = over_limit(source.size * (1 if is_archive else 1 + COPIES), limits)
     if too_large is not None:
         return Failure(too_large)
     content = bytearray(source.size)
     if source.read_into(0, memoryview(content)) != source.size:
         return Failure(damaged("ImageJ region", "it ended while it was read"))
-    if head.startswith(_ARCHIVE):
+    if is_archive:
         return _decode_archive(content, limits)
     return region_of(bytes(content), "", limits).map(lambda found: _decoded((found,), ()))
 

@@ -36,9 +36,12 @@ if TYPE_CHECKING:
 
     from polystore.core.records import Limits
 
-__all__ = ["SIGNATURE", "Found", "region_of"]
+__all__ = ["COPIES", "SIGNATURE", "Found", "region_of"]
 
 SIGNATURE = b"Iout"
+
+COPIES = 5
+"""How often the bytes given to `region_of` are in memory at most: its path is there twice, too."""
 
 _HEADER, _HEADER2 = 64, 64
 """Bytes of the first and the second header."""
