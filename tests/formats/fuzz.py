@@ -3,8 +3,9 @@
     pip install atheris
     PYTHONPATH=tests:tests/formats python tests/formats/fuzz.py FORMAT -max_total_time=600
 
-It begins with the valid files of the format, and ends at the first bytes that raise, hang or take
-too much memory; it writes them into the current folder. They belong into a test then.
+It begins with the valid files of the format, and ends at the first bytes that raise, hang, take
+too much memory, or give what `hostile.py` says no decoder may; it writes them into the current
+folder. They belong into a test then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import atheris
 
 with atheris.instrument_imports(include=["polystore", "tifffile", "roifile", "zipfile", "json"]):
     from bytes_source import source_of
+    from hostile import FEW_BYTES, MAX_BYTES, wrong_with
     from samples import codec_named, samples
 
     from polystore import Limits
@@ -27,14 +29,16 @@ with atheris.instrument_imports(include=["polystore", "tifffile", "roifile", "zi
     for _content in FILES:
         CODEC.decode(source_of(_content), Limits())
 
-MAX_BYTES = 2**24
-
 
 def main() -> None:
     """Fuzz the decoder of one format."""
 
     def decode(content: bytes) -> None:
-        CODEC.decode(source_of(content), Limits(MAX_BYTES))
+        for limits in (Limits(FEW_BYTES), Limits(MAX_BYTES)):
+            outcome = CODEC.decode(source_of(content), limits)
+            problem = wrong_with(CODEC.format.name, content, limits, outcome)
+            if problem is not None:
+                raise AssertionError(problem)
 
     with tempfile.TemporaryDirectory() as folder:
         for number, content in enumerate(FILES):

@@ -17,12 +17,21 @@ from polystore.core.item import Item, Metadata
 from polystore.core.outcome import is_successful
 from polystore.core.payload import ALIGNMENT, HostArray, Payload
 from polystore.core.records import Codec, Limits
-from polystore.formats.npy import NPY_CODEC
+from polystore.formats.bmp import BMP_CODEC
+from polystore.formats.npy import ML_NPY_CODEC, NPY_CODEC
 from polystore.formats.png import PNG_CODEC
-from polystore.formats.tiff import TIFF_CODEC
+from polystore.formats.tiff import OME_TIFF_CODEC, TIFF_CODEC
 from strategies import PLAIN_DTYPES, arrays, images
 
-CODECS = (NPY_CODEC, TIFF_CODEC, PNG_CODEC)
+CODECS = {
+    "npy": NPY_CODEC,
+    "npy of ml_dtypes": ML_NPY_CODEC,
+    "tiff": TIFF_CODEC,
+    "ome-tiff": OME_TIFF_CODEC,
+    "png": PNG_CODEC,
+    "bmp": BMP_CODEC,
+}
+of_every_codec = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS.keys())
 Compression: TypeAlias = Literal["none", "deflate", "lzw", "packbits", "zstd"]
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 
@@ -57,7 +66,7 @@ def comes_back(codec: Codec[HostArray], array: HostArray, options: object = None
     return True
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.format.name)
+@of_every_codec
 @given(array=arrays(), options=OPTIONS)
 @example(array=np.ones((1, 1, 1, 1, 1), np.uint8), options=None)  # tifffile cannot read its own
 @example(array=np.ones((5, 4, 3), np.float32), options=None)  # tifffile warns that it guesses
@@ -97,20 +106,20 @@ def test_png_takes_every_image_of_8_and_16_bits(array: NDArray[Any], level: int)
     assert comes_back(PNG_CODEC, array, PngOptions(level=level))
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.format.name)
+@of_every_codec
 @pytest.mark.parametrize("payload", [None, 1.5, "text", {"a": [1]}, np.float32(2)])
 def test_what_is_no_array_is_refused(codec: Codec[HostArray], payload: Payload) -> None:
     refused = codec.encode(Item("x", payload), None)
     assert isinstance(refused.failure(), UnsupportedPayload)
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.format.name)
+@of_every_codec
 def test_masked_elements_are_refused(codec: Codec[HostArray]) -> None:
     masked = np.ma.masked_equal(np.arange(6, dtype=np.uint8).reshape(2, 3), 4)
     assert isinstance(codec.encode(Item("x", masked), None).failure(), Lossy)
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.format.name)
+@of_every_codec
 def test_metadata_that_is_not_kept_is_named(codec: Codec[HostArray]) -> None:
     image = np.zeros((2, 3), np.uint8)
     known = Metadata(
