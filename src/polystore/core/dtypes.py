@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CARRIERS", "PLAIN_DTYPES"]
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["CARRIERS", "PLAIN_DTYPES", "QUANTISED", "numpy_dtype"]
 
 _SIZES = {
     "int": (8, 16, 32, 64),
@@ -29,3 +35,37 @@ CARRIERS = {
 PyTorch's complex32 is left out, because it warns when used, and so are its integers of fewer than
 8 bits, which are names without arithmetic.
 """
+
+QUANTISED = {
+    "qint8": "int8",
+    "qint16": "int16",
+    "qint32": "int32",
+    "quint8": "uint8",
+    "quint16": "uint16",
+}
+"""TensorFlow's integers that stand for other numbers, and those that carry their bits.
+
+In NumPy they are records of one field of that name, as TensorFlow's `as_numpy_dtype` has it.
+"""
+
+
+@cache
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """Give the dtype of TensorFlow's name, in this machine's byte order.
+
+    The names are those of `PLAIN_DTYPES`, of `QUANTISED` and of `ml_dtypes`; `AttributeError` for
+    any other.
+
+    >>> numpy_dtype("float32"), numpy_dtype("qint8")
+    (dtype('float32'), dtype([('qint8', 'i1')]))
+    """
+    import numpy as np
+
+    if name in QUANTISED:
+        return np.dtype([(name, QUANTISED[name])])
+    if name in PLAIN_DTYPES:
+        return np.dtype(name)
+    import ml_dtypes
+
+    extended: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return extended

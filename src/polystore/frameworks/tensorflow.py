@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, ExitStack
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from polystore.core.dtypes import PLAIN_DTYPES
+from polystore.core.dtypes import PLAIN_DTYPES, QUANTISED, numpy_dtype
 from polystore.core.errors import StorageError, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.payload import ALIGNMENT, HostArray
@@ -43,18 +42,6 @@ _ONLY_COPIED = frozenset(
     )
 )
 """Dtypes of `ml_dtypes` that TensorFlow has under the same name, and takes no memory of."""
-
-_QUANTISED = {
-    "qint8": "int8",
-    "qint16": "int16",
-    "qint32": "int32",
-    "quint8": "uint8",
-    "quint16": "uint16",
-}
-"""TensorFlow's integers that stand for other numbers, and those that carry their bits.
-
-In NumPy they are records of one field of that name, as TensorFlow's `as_numpy_dtype` has it.
-"""
 
 _MORE = ("Variable", "RaggedTensor", "SparseTensor", "IndexedSlices")
 """Classes that stand for tensors and are none."""
@@ -197,17 +184,7 @@ def _memory(tensor: tf.Tensor, name: str) -> HostArray:
     import numpy as np
 
     content = np.frombuffer(cast("memoryview", tensor), np.uint8)
-    return content.view(_numpy_dtype(name)).reshape(tuple(cast("_Eager", tensor).shape))
-
-
-@cache
-def _numpy_dtype(name: str) -> np.dtype[Any]:
-    import ml_dtypes
-    import numpy as np
-
-    if name in _QUANTISED:
-        return np.dtype([(name, _QUANTISED[name])])
-    return np.dtype(name if name in PLAIN_DTYPES else getattr(ml_dtypes, name))
+    return content.view(numpy_dtype(name)).reshape(tuple(cast("_Eager", tensor).shape))
 
 
 def _from_host(array: HostArray, transfer: Transfer, /) -> Outcome[tf.Tensor]:
@@ -241,7 +218,7 @@ def _held(array: HostArray, casting: Casting) -> Outcome[np.dtype[Any]]:
         return Success(native)
     if native.name in PLAIN_DTYPES or native.name in _ONLY_COPIED or native.name == "bfloat16":
         return Success(native)
-    if native.names and native.names[0] in _QUANTISED and native == _numpy_dtype(native.names[0]):
+    if native.names and native.names[0] in QUANTISED and native == numpy_dtype(native.names[0]):
         return Success(native)
     if native.kind in "SU":
         advice = "Make it an array of bytes objects first: array.astype('S').astype(object)."
@@ -280,7 +257,7 @@ def _shared(array: HostArray, name: str) -> tf.Tensor:
     """Give a tensor over the memory of the array, which is aligned and in C order."""
     import numpy as np
 
-    carrier = "uint16" if name == "bfloat16" else _QUANTISED.get(name, name)
+    carrier = "uint16" if name == "bfloat16" else QUANTISED.get(name, name)
     # By name also where it is plain: `ulonglong` equals uint64 and is none to DLPack.
     carried = array.view(np.dtype(carrier))
     capsule = np.asarray(carried if carried.flags.writeable else _Lent(carried)).__dlpack__()

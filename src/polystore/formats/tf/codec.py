@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import math
 import sys
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from polystore.configs import TF
-from polystore.core.dtypes import PLAIN_DTYPES
+from polystore.core.dtypes import numpy_dtype
 from polystore.core.errors import Corrupt, TooLarge
 from polystore.core.item import Item
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
@@ -39,9 +37,6 @@ from polystore.formats.tf.values import (
     varint,
 )
 
-if TYPE_CHECKING:
-    import numpy as np
-
 __all__ = ["TF_HOST_CODEC"]
 
 _NAME = "serialised tensor"
@@ -60,15 +55,6 @@ _NO_PLAIN_ELEMENTS = ("resource", "variant")
 _CODES = {name: code for code, name in enumerate(_NAMES, 1) if name not in _NO_PLAIN_ELEMENTS}
 
 _STRING = "string"
-
-_QUANTISED = {
-    "qint8": "int8",
-    "qint16": "int16",
-    "qint32": "int32",
-    "quint8": "uint8",
-    "quint16": "uint16",
-}
-"""Integers that stand for other numbers: in NumPy records of one field, as in `as_numpy_dtype`."""
 
 # Tags: the field's number times 8, plus 0 for an integer and 2 for bytes with their length.
 _DTYPE, _SHAPE, _CONTENT = b"\x08", b"\x12", b"\x22"
@@ -143,7 +129,7 @@ def _name_of(array: HostArray) -> Outcome[str]:
         return Success(_STRING)
     name = dtype.names[0] if dtype.names else native.name
     # By name, for `ulonglong`; and NumPy has a `string` of its own, which is another.
-    if name in _CODES and name != _STRING and native == _numpy_dtype(name):
+    if name in _CODES and name != _STRING and native == numpy_dtype(name):
         return Success(name)
     if dtype.kind in "SU":
         advice = "Make it an array of bytes objects first: array.astype('S').astype(object)."
@@ -151,20 +137,6 @@ def _name_of(array: HostArray) -> Outcome[str]:
         advice = "Make numbers of it first, or save it as .npy."
     what = "Python objects but bytes" if dtype.hasobject else f"the dtype {str(dtype)[:80]}"
     return Failure(cannot_hold("A serialised tensor", what, advice))
-
-
-@cache
-def _numpy_dtype(name: str) -> np.dtype[Any]:
-    """Give the dtype of a name in this machine's byte order."""
-    import numpy as np
-
-    if name in _QUANTISED:
-        return np.dtype([(name, _QUANTISED[name])])
-    if name in PLAIN_DTYPES:
-        return np.dtype(name)
-    import ml_dtypes
-
-    return np.dtype(object if name == _STRING else getattr(ml_dtypes, name))
 
 
 def _header(name: str, shape: tuple[int, ...]) -> bytes:
@@ -223,7 +195,7 @@ def _elements(source: Readable, limits: Limits, header: _Header) -> Outcome[Deco
     following = source.size - header.length
     if header.name == _STRING:
         return _strings(source, limits, header, following)
-    dtype = _numpy_dtype(header.name)
+    dtype = numpy_dtype(header.name)
     needed = math.prod(header.shape) * dtype.itemsize
     # NumPy counts the other axes of an array without elements, too.
     if math.prod(filter(None, header.shape)) * dtype.itemsize > sys.maxsize:
