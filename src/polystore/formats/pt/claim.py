@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from polystore.core.dtypes import CARRIERS, PLAIN_DTYPES
-from polystore.formats.pt.opcodes import Claim, NotTensorsError, described
+from polystore.formats.pt.values import Claim, NotTensorsError, described
 
 __all__ = ["claims", "elements_end", "itemsize"]
 

@@ -26,8 +26,9 @@ from polystore.formats.pt.archive import (
     read_record,
 )
 from polystore.formats.pt.claim import claims, elements_end, itemsize
-from polystore.formats.pt.opcodes import Claim, NotTensorsError, unpickled
+from polystore.formats.pt.opcodes import unpickled
 from polystore.formats.pt.tensor import View, storage_of, tensor_of
+from polystore.formats.pt.values import Claim, NotTensorsError
 from polystore.formats.refusals import allocated, damaged, foreign, over_limit, reason_of
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ PyTorch writes a pickle that calls a few functions (`torch._utils._rebuild_tenso
 storages that stand in files of their own. Here those calls are values: a name, and what it was
 given. No function of the file's choice exists here, so that none can be called; memory and time are
 bounded by the length of the pickle. The opcodes are those of `torch.load(weights_only=True)`.
+(`pickletools.genops` is no help: it parses opcodes that PyTorch never writes, some with warnings.)
 """
 
 from __future__ import annotations
@@ -11,11 +12,22 @@ from __future__ import annotations
 import pickle
 import struct
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
-from attrs import frozen
+from polystore.formats.pt.values import (
+    CALLS,
+    OTHERS,
+    STORAGES,
+    Arguments,
+    Name,
+    NotTensorsError,
+    Other,
+    Storage,
+    code_named,
+    described,
+)
 
-__all__ = ["Claim", "NotTensorsError", "Storage", "described", "unpickled"]
+__all__ = ["unpickled"]
 
 _STACK_MAX = 10_000
 """Values that wait at once. Python writes a mapping in batches of 1000 names and values."""
@@ -29,178 +41,8 @@ _OPERATIONS_MAX = 2**21
 _PROTOCOL = 2
 """Of the pickles of `torch.save`, and the only one that `weights_only=True` knows."""
 
-
-@frozen(eq=False)
-class Storage:
-    """A file of elements: its name below `data/`, what they are (`None`: bytes), and how many."""
-
-    key: str
-    dtype: str | None
-    length: int
-
-
-@frozen(eq=False)
-class Claim:
-    """A tensor as the pickle says it: offset and strides are in elements of `dtype`.
-
-    `conjugate` and `negative` say that its values are those of the memory, conjugated or negated.
-    Nothing here has been checked against the storage.
-    """
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: str
-    conjugate: bool = False
-    negative: bool = False
-
-
-class NotTensorsError(Exception):
-    """Raised for a pickle of other things; `what` is the end of the sentence "It holds …"."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
-
-
-@frozen(eq=False)
-class _Name:
-    """What the file calls a function or a class: two words, never looked up."""
-
-    name: str
-
-
-@frozen(eq=False)
-class _Other:
-    """What is known, and is no tensor: `what` is a noun with its article."""
-
-    what: str
-
-
-_NO_TEXT = _Other("no text")
+_NO_TEXT = Other("no text")
 """The name in a mapping that stands for all those that are no text."""
-
-_STORAGES = {
-    "torch.DoubleStorage": "float64",
-    "torch.FloatStorage": "float32",
-    "torch.HalfStorage": "float16",
-    "torch.BFloat16Storage": "bfloat16",
-    "torch.LongStorage": "int64",
-    "torch.IntStorage": "int32",
-    "torch.ShortStorage": "int16",
-    "torch.CharStorage": "int8",
-    "torch.ByteStorage": "uint8",
-    "torch.BoolStorage": "bool",
-    "torch.ComplexDoubleStorage": "complex128",
-    "torch.ComplexFloatStorage": "complex64",
-    "torch.storage.UntypedStorage": None,
-}
-"""PyTorch's classes of storages, and what their elements are."""
-
-_OTHERS = {
-    "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
-    "torch._utils._rebuild_qtensor": "a quantised tensor",
-    "torch._utils._rebuild_nested_tensor": "a nested tensor",
-    "torch._utils._rebuild_meta_tensor_no_storage": "a tensor on the meta device, without data",
-    "torch._utils._rebuild_wrapper_subclass": "a tensor of a subclass",
-    "torch._utils._rebuild_device_tensor_from_numpy": "a tensor of a device without storages",
-    "torch._utils._rebuild_device_tensor_from_cpu_tensor": "a tensor of a device without storages",
-    "torch._utils._rebuild_parameter_with_state": "a parameter with attributes",
-    "torch._tensor._rebuild_from_type_v2": "a tensor of a subclass, or with attributes",
-    "torch.serialization._get_layout": "a layout",
-    "torch.Size": "a shape",
-    "torch.device": "a device",
-    "collections.Counter": "a Counter",
-    "_codecs.encode": "bytes",
-    "__builtin__.bytearray": "bytes",
-    "__builtin__.set": "a set",
-    "__builtin__.complex": "a number",
-}
-"""What `weights_only=True` would make, and is no tensor with memory of its own."""
-
-_Arguments: TypeAlias = "tuple[object, ...]"
-
-
-def _tensor_v2(arguments: _Arguments) -> Claim:
-    """Give the tensor of `torch._utils._rebuild_tensor_v2(...)`."""
-    storage = arguments[0]
-    if not isinstance(storage, Storage) or len(arguments) not in (6, 7):
-        raise ValueError("a tensor in it has other fields than tensors have")
-    return _claim(arguments, storage.dtype or "uint8", *arguments[6:])
-
-
-def _tensor_v3(arguments: _Arguments) -> Claim:
-    """Give the tensor of `torch._utils._rebuild_tensor_v3(...)`, whose storage is bytes."""
-    if len(arguments) not in (7, 8) or not isinstance(arguments[6], _Name):
-        raise ValueError("a tensor in it has other fields than tensors have")
-    return _claim(arguments, arguments[6].name.removeprefix("torch."), *arguments[7:])
-
-
-def _claim(arguments: _Arguments, dtype: str, bits: object = None) -> Claim:
-    # What follows are `requires_grad` and the hooks: of no meaning to the elements.
-    storage, offset, shape, strides = arguments[:4]
-    if not isinstance(storage, Storage) or type(offset) is not int:
-        raise ValueError("a tensor in it has no storage")
-    lengths, steps = _integers(shape), _integers(strides)
-    flags = cast("dict[object, object]", bits) if isinstance(bits, dict) else {}
-    if not set(flags) <= {"conj", "neg"} or not (bits is None or isinstance(bits, dict)):
-        raise ValueError("a tensor in it has metadata that no tensor has")
-    conjugate, negative = flags.get("conj") is True, flags.get("neg") is True
-    return Claim(storage, offset, lengths, steps, dtype, conjugate, negative)
-
-
-def _integers(value: object) -> tuple[int, ...]:
-    numbers = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (None,)
-    # A bool is an int to Python, and no length.
-    if not all(type(number) is int for number in numbers):
-        raise ValueError("a tensor in it has a shape that is none")
-    return cast("tuple[int, ...]", numbers)
-
-
-def _parameter(arguments: _Arguments) -> Claim:
-    """Give the tensor of `torch._utils._rebuild_parameter(...)`."""
-    if not isinstance(arguments[0], Claim):
-        raise NotTensorsError(f"a parameter made of {described(arguments[0])}")
-    return arguments[0]
-
-
-def _ordered(arguments: _Arguments) -> object:
-    return _Other("an OrderedDict of Python 2") if arguments else dict[object, object]()
-
-
-_CALLS: dict[str, Callable[[_Arguments], object]] = {
-    "torch._utils._rebuild_tensor_v2": _tensor_v2,
-    "torch._utils._rebuild_tensor_v3": _tensor_v3,
-    "torch._utils._rebuild_parameter": _parameter,
-    "collections.OrderedDict": _ordered,
-}
-
-
-def described(value: object) -> str:
-    """Say what a value of a pickle is, as the end of the sentence "It holds …".
-
-    >>> described([1, 2]), described(None)
-    ('a list', 'None')
-    """
-    if isinstance(value, Claim):
-        return "a tensor"
-    if isinstance(value, Storage):
-        return "a storage without a tensor"
-    if isinstance(value, _Other):
-        return value.what
-    if isinstance(value, _Name):
-        return value.name if value.name.startswith("torch.") else _code(value.name)
-    if value is None or isinstance(value, bool):
-        return str(value)
-    words = {"dict": "a mapping", "str": "text", "bytes": "bytes", "int": "an integer"}
-    kind = type(value).__name__
-    return words.get(kind, f"a {kind}")
-
-
-def _code(name: str) -> str:
-    shown = name[:80] if name.isprintable() else "of an unreadable name"
-    return f"pickled code ({shown}), which is never run"
 
 
 class _Machine:
@@ -269,45 +111,45 @@ class _Machine:
 
 def _call(machine: _Machine) -> None:
     arguments, function = machine.stack.pop(), machine.stack.pop()
-    if not isinstance(function, _Name) or not isinstance(arguments, tuple):
+    if not isinstance(function, Name) or not isinstance(arguments, tuple):
         raise ValueError("its pickle calls what is no function")
     name = function.name.replace("builtins.", "__builtin__.")
-    if name in _CALLS:
-        machine.push(_CALLS[name](cast("_Arguments", arguments)))
-    elif name in _OTHERS:
-        machine.push(_Other(_OTHERS[name]))
+    if name in CALLS:
+        machine.push(CALLS[name](cast("Arguments", arguments)))
+    elif name in OTHERS:
+        machine.push(Other(OTHERS[name]))
     else:
-        raise NotTensorsError(_code(function.name))
+        raise NotTensorsError(code_named(function.name))
 
 
 def _storage(machine: _Machine) -> None:
     identity = machine.stack.pop()
-    fields = cast("_Arguments", identity) if isinstance(identity, tuple) else ()
-    if len(fields) != 5 or fields[0] != "storage" or not isinstance(fields[1], _Name):
+    fields = cast("Arguments", identity) if isinstance(identity, tuple) else ()
+    if len(fields) != 5 or fields[0] != "storage" or not isinstance(fields[1], Name):
         raise ValueError("a storage in it has other fields than storages have")
     _, kind, key, _, length = fields
     if not isinstance(key, str) or type(length) is not int or length < 0:
         raise ValueError("a storage in it has other fields than storages have")
-    name = cast("_Name", kind).name
-    if name in _STORAGES:
-        machine.push(Storage(key, _STORAGES[name], length))
+    name = cast("Name", kind).name
+    if name in STORAGES:
+        machine.push(Storage(key, STORAGES[name], length))
     elif name.startswith("torch.") and name.endswith("Storage"):
         # A quantised one is asked for by name alone.
-        machine.push(_Other(f"a {name}"))
+        machine.push(Other(f"a {name}"))
     else:
-        raise NotTensorsError(_code(name))
+        raise NotTensorsError(code_named(name))
 
 
 def _build(machine: _Machine) -> None:
     # The attributes of a mapping or of what is no tensor: `state_dict()` keeps versions there.
     machine.stack.pop()
-    if not isinstance(machine.stack[-1], dict | _Other):
+    if not isinstance(machine.stack[-1], dict | Other):
         raise NotTensorsError(f"{described(machine.stack[-1])} with attributes")
 
 
 def _set_items(machine: _Machine, items: list[object]) -> None:
     target = machine.stack[-1]
-    if isinstance(target, _Other):
+    if isinstance(target, Other):
         return
     if not isinstance(target, dict) or len(items) % 2:
         raise ValueError("its pickle puts names into what is no mapping")
@@ -327,7 +169,7 @@ def _append(machine: _Machine, items: list[object]) -> None:
     target = machine.stack[-1]
     if isinstance(target, list):
         cast("list[object]", target).extend(items)
-    elif not isinstance(target, _Other):
+    elif not isinstance(target, Other):
         raise ValueError("its pickle appends to what is no list")
 
 
@@ -353,7 +195,7 @@ def _text(machine: _Machine) -> None:
 
 _BY_OPCODE: dict[bytes, Callable[[_Machine], object]] = {
     pickle.PROTO: _protocol,
-    pickle.GLOBAL: lambda m: m.push(_Name(f"{m.line()}.{m.line()}")),
+    pickle.GLOBAL: lambda m: m.push(Name(f"{m.line()}.{m.line()}")),
     pickle.REDUCE: _call,
     pickle.NEWOBJ: _call,
     pickle.BUILD: _build,
@@ -365,7 +207,7 @@ _BY_OPCODE: dict[bytes, Callable[[_Machine], object]] = {
     pickle.EMPTY_LIST: lambda m: m.push([]),
     pickle.APPEND: lambda m: _append(m, [m.stack.pop()]),
     pickle.APPENDS: lambda m: _append(m, m.to_mark()),
-    pickle.EMPTY_SET: lambda m: m.push(_Other("a set")),
+    pickle.EMPTY_SET: lambda m: m.push(Other("a set")),
     pickle.EMPTY_TUPLE: lambda m: m.push(()),
     pickle.TUPLE: lambda m: m.push(tuple(m.to_mark())),
     pickle.TUPLE1: lambda m: _tuple(m, 1),
@@ -402,7 +244,7 @@ def unpickled(content: bytes) -> object:
     >>> import os
     >>> unpickled(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00exit\x85R.")
     Traceback (most recent call last):
-    polystore.formats.pt.opcodes.NotTensorsError: pickled code (os.system), which is never run
+    polystore.formats.pt.values.NotTensorsError: pickled code (os.system), which is never run
     """
     machine = _Machine(content)
     for _ in range(_OPERATIONS_MAX):
