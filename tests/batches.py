@@ -36,6 +36,7 @@ def halved(value: int) -> Outcome[int]:
 class Inline(Executor):
     """An executor that runs everything when it is given."""
 
+    # typeshed ties the arguments to the function by a ParamSpec, which a pickle cannot keep
     def submit(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, fn: Callable[..., B], /, *args: object, **kwargs: object
     ) -> Future[B]:
@@ -47,6 +48,7 @@ class Inline(Executor):
 class Pickling(Executor):
     """An executor that sends everything to this very process, as other processes get it."""
 
+    # typeshed ties the arguments to the function by a ParamSpec, which a pickle cannot keep
     def submit(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, fn: Callable[..., B], /, *args: object, **kwargs: object
     ) -> Future[B]:

@@ -25,6 +25,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stored(key: str, results: str = "polystore-demo") -> HostArray:
     # zarr takes fsspec's mappings too, a type that is unknown where fsspec is not installed
+    # zarr takes fsspec's mappings too, whose type is unknown without fsspec
     plate = zarr.open_group(f"{results}/plate.zarr")  # pyright: ignore[reportUnknownMemberType]
     array = plate[key]
     assert isinstance(array, zarr.Array)

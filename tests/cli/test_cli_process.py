@@ -70,7 +70,7 @@ def test_real_images() -> None:
 
 
 PLUGIN = """
-import time
+import threading
 import numpy as np
 from polystore import Codec, Decoded, FileFormat, Success
 
@@ -79,8 +79,7 @@ def restless(source, limits):
 
 def endless(source, limits):
     print("b.odd", flush=True)
-    while True:
-        time.sleep(1)
+    threading.Event().wait()
 
 def buggy(source, limits):
     return 1 / 0

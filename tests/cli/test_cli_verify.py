@@ -89,6 +89,7 @@ def test_what_arrived_is_equal(plate: tuple[DiskConfig, ZarrConfig]) -> None:
 
 def test_one_element_changed_in_zarr_is_found(plate: tuple[DiskConfig, ZarrConfig]) -> None:
     # zarr takes fsspec's mappings too, a type that is unknown where fsspec is not installed
+    # zarr takes fsspec's mappings too, whose type is unknown without fsspec
     array = zarr.open_array(f"{plate[1].root}/{KEY}", mode="r+")  # pyright: ignore[reportUnknownMemberType]
     array[3, 4] = 7
     back = read_back(*plate, KEY)

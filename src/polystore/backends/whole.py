@@ -77,7 +77,7 @@ def write_sibling(folder: int, name: str, encoded: Encoded, *, replace: bool, sy
             _fill(fd, encoded, synced=synced)
         finally:
             os.close(fd)  # a file system over a network may say only here that there is no room
-    except BaseException:
+    except BaseException:  # on Ctrl-C too, nothing is left behind
         _unlink(folder, hidden)
         raise
     return _move(folder, hidden, name, replace=replace)
@@ -181,7 +181,7 @@ def _move(folder: int, hidden: str, name: str, *, replace: bool) -> bool:
     except FileExistsError:
         _unlink(folder, hidden)
         return False
-    except BaseException:
+    except BaseException:  # on Ctrl-C too, nothing is left behind
         _unlink(folder, hidden)
         raise
     return True

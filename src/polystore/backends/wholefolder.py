@@ -72,7 +72,7 @@ def hidden_folder(parent: int) -> Generator[HiddenFolder]:
         fd = os.open(name, _FOLDER, dir_fd=parent)
         _lock(fd, fcntl.LOCK_EX)
         yield HiddenFolder(name, fd)
-    except BaseException:
+    except BaseException:  # on Ctrl-C too, nothing is left behind
         if fd < 0 or _stands(parent, name, fd):
             _remove(parent, name)
         raise

@@ -206,7 +206,7 @@ def at(tag: str, read: Callable[[], T]) -> T:
     """Read what stands below a tag; an error in it becomes `NotInSpecError` with its place."""
     try:
         return read()
-    except Exception as error:
+    except Exception as error:  # cattrs raises what the reading functions do
         # cattrs writes "reason @ path"; a path found below a tag stands before the tag's own.
         text = transform_error(error, tag and f".{tag}", _in_words)[0]
         reason, *paths = text.split(" @ ")
