@@ -74,7 +74,7 @@ class Other:
     what: str
 
 
-STORAGES = {
+STORAGES: dict[str, str | None] = {
     "torch.DoubleStorage": "float64",
     "torch.FloatStorage": "float32",
     "torch.HalfStorage": "float16",
