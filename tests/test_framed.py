@@ -40,7 +40,7 @@ from polystore.framed import CUPY_CODEC, JAX_CODEC, framed
 from polystore.frameworks.jax import JAX
 from polystore.frameworks.numpy import NUMPY
 from polystore.frameworks.torch import TORCH
-from strategies import PLAIN_DTYPES, arrays
+from polystore.testing.arrays import PLAIN_DTYPES, arrays
 
 
 def registered() -> tuple[np.dtype[Any], ...]:

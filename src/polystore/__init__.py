@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         BMP,
         CSV,
         CUPY_ARRAY,
+        IMAGE_FORMATS,
         JAX_ARRAY,
         JPEG,
         JSON,
@@ -37,7 +38,12 @@ if TYPE_CHECKING:
         MemoryConfig,
         NpzOptions,
         PngOptions,
+        ReadOnlyConfig,
+        Route,
+        RouteConfig,
         TiffOptions,
+        VirtualConfig,
+        VirtualItem,
         ZarrConfig,
     )
     from polystore.core.errors import (
@@ -107,6 +113,7 @@ if TYPE_CHECKING:
         Buffer,
         ByteStore,
         Casting,
+        Child,
         Codec,
         Context,
         Decoded,
@@ -117,12 +124,14 @@ if TYPE_CHECKING:
         Limits,
         Opened,
         Page,
+        Place,
         Reach,
         Readable,
         SaveOptions,
         Sink,
         Source,
         Stat,
+        Store,
         Transfer,
     )
     from polystore.core.registry import (
@@ -142,7 +151,9 @@ if TYPE_CHECKING:
         Rois,
         Shape,
     )
-    from polystore.core.table import Table
+    from polystore.core.table import (
+        Table,
+    )
     from polystore.core.version import (
         __version__,
     )
@@ -154,10 +165,48 @@ if TYPE_CHECKING:
         default_dispatcher,
         handles,
     )
-    from polystore.files import (
+    from polystore.files.asking import (
+        exists,
+        is_dir,
+        is_file,
+        is_symlink,
+        stat,
+    )
+    from polystore.files.copying import (
+        copy,
+        move,
+    )
+    from polystore.files.linking import (
+        create_symlink,
+        mirror,
+    )
+    from polystore.files.listing import (
+        Tree,
+        collect_dirs_and_files,
+        find_file,
+        iter_files,
+        list_dir,
         list_files,
+        list_image_files,
+    )
+    from polystore.files.locking import (
+        locked,
+        update,
+    )
+    from polystore.files.path import (
         read,
         write,
+    )
+    from polystore.files.removing import (
+        delete,
+        delete_tree,
+        ensure_directory,
+    )
+    from polystore.files.stack import (
+        load_stack,
+    )
+    from polystore.manager import (
+        FileManager,
     )
     from polystore.steps.apply import (
         Apply,
@@ -193,6 +242,7 @@ __all__ = [
     "BMP",
     "CSV",
     "CUPY_ARRAY",
+    "IMAGE_FORMATS",
     "JAX_ARRAY",
     "JPEG",
     "JSON",
@@ -216,6 +266,7 @@ __all__ = [
     "ByteStore",
     "Casting",
     "Catch",
+    "Child",
     "Codec",
     "Context",
     "Convert",
@@ -229,6 +280,7 @@ __all__ = [
     "Event",
     "Failure",
     "FileFormat",
+    "FileManager",
     "Framework",
     "FunctionFailed",
     "HostArray",
@@ -261,6 +313,7 @@ __all__ = [
     "Payload",
     "PermissionDenied",
     "Pipeline",
+    "Place",
     "PluginFailed",
     "PngOptions",
     "Points",
@@ -269,6 +322,7 @@ __all__ = [
     "Position",
     "Reach",
     "ReadOnly",
+    "ReadOnlyConfig",
     "Readable",
     "Record",
     "Rectangle",
@@ -278,6 +332,8 @@ __all__ = [
     "Report",
     "Roi",
     "Rois",
+    "Route",
+    "RouteConfig",
     "Save",
     "SaveOptions",
     "Saved",
@@ -288,17 +344,21 @@ __all__ = [
     "Step",
     "StorageError",
     "StorageFailure",
+    "Store",
     "Success",
     "Table",
     "TiffOptions",
     "TooLarge",
     "Transfer",
+    "Tree",
     "Unavailable",
     "Unexpected",
     "UnknownFormat",
     "UnknownFramework",
     "UnsupportedOperation",
     "UnsupportedPayload",
+    "VirtualConfig",
+    "VirtualItem",
     "ZarrConfig",
     "__version__",
     "aligned_empty",
@@ -306,36 +366,61 @@ __all__ = [
     "apply",
     "catch",
     "collect",
+    "collect_dirs_and_files",
     "compose",
     "convert",
+    "copy",
+    "create_symlink",
     "default_dispatcher",
     "default_registry",
+    "delete",
+    "delete_tree",
+    "ensure_directory",
+    "exists",
+    "find_file",
     "fold",
     "from_spec",
     "guard",
     "handles",
+    "is_dir",
+    "is_file",
     "is_host_array",
     "is_successful",
+    "is_symlink",
+    "iter_files",
+    "list_dir",
     "list_files",
+    "list_image_files",
     "load",
+    "load_stack",
+    "locked",
     "map_keys",
+    "mirror",
+    "move",
     "parse_key",
     "read",
     "rename",
     "save",
+    "stat",
     "to_spec",
     "unwrap_or_raise",
+    "update",
     "write",
 ]
 
 # Where each name lives. A name is imported when it is first used: `import polystore` costs nothing,
 # and a program pays for what it takes.
 _HOMES = {
-    "polystore.batch": ("Report", "collect", "map_keys"),
+    "polystore.batch": (
+        "Report",
+        "collect",
+        "map_keys",
+    ),
     "polystore.configs": (
         "BMP",
         "CSV",
         "CUPY_ARRAY",
+        "IMAGE_FORMATS",
         "JAX_ARRAY",
         "JPEG",
         "JSON",
@@ -354,7 +439,12 @@ _HOMES = {
         "MemoryConfig",
         "NpzOptions",
         "PngOptions",
+        "ReadOnlyConfig",
+        "Route",
+        "RouteConfig",
         "TiffOptions",
+        "VirtualConfig",
+        "VirtualItem",
         "ZarrConfig",
     ),
     "polystore.core.errors": (
@@ -384,8 +474,17 @@ _HOMES = {
         "UnsupportedOperation",
         "UnsupportedPayload",
     ),
-    "polystore.core.item": ("Event", "Item", "Metadata", "Saved"),
-    "polystore.core.key": ("Key", "KeyLike", "parse_key"),
+    "polystore.core.item": (
+        "Event",
+        "Item",
+        "Metadata",
+        "Saved",
+    ),
+    "polystore.core.key": (
+        "Key",
+        "KeyLike",
+        "parse_key",
+    ),
     "polystore.core.outcome": (
         "Catch",
         "Failure",
@@ -415,6 +514,7 @@ _HOMES = {
         "Buffer",
         "ByteStore",
         "Casting",
+        "Child",
         "Codec",
         "Context",
         "Decoded",
@@ -425,15 +525,20 @@ _HOMES = {
         "Limits",
         "Opened",
         "Page",
+        "Place",
         "Reach",
         "Readable",
         "SaveOptions",
         "Sink",
         "Source",
         "Stat",
+        "Store",
         "Transfer",
     ),
-    "polystore.core.registry": ("Record", "Registry"),
+    "polystore.core.registry": (
+        "Record",
+        "Registry",
+    ),
     "polystore.core.rois": (
         "Ellipse",
         "Line",
@@ -450,15 +555,79 @@ _HOMES = {
     "polystore.core.table": ("Table",),
     "polystore.core.version": ("__version__",),
     "polystore.discover": ("default_registry",),
-    "polystore.dispatch": ("Dispatcher", "default_dispatcher", "handles"),
-    "polystore.files": ("list_files", "read", "write"),
-    "polystore.steps.apply": ("Apply", "apply"),
-    "polystore.steps.compose": ("Pipeline", "Step", "compose"),
-    "polystore.steps.convert": ("Convert", "convert"),
-    "polystore.steps.load": ("Load", "load"),
-    "polystore.steps.rename": ("Rename", "rename"),
-    "polystore.steps.save": ("Save", "save"),
-    "polystore.steps.spec": ("from_spec", "to_spec"),
+    "polystore.dispatch": (
+        "Dispatcher",
+        "default_dispatcher",
+        "handles",
+    ),
+    "polystore.files.asking": (
+        "exists",
+        "is_dir",
+        "is_file",
+        "is_symlink",
+        "stat",
+    ),
+    "polystore.files.copying": (
+        "copy",
+        "move",
+    ),
+    "polystore.files.linking": (
+        "create_symlink",
+        "mirror",
+    ),
+    "polystore.files.listing": (
+        "Tree",
+        "collect_dirs_and_files",
+        "find_file",
+        "iter_files",
+        "list_dir",
+        "list_files",
+        "list_image_files",
+    ),
+    "polystore.files.locking": (
+        "locked",
+        "update",
+    ),
+    "polystore.files.path": (
+        "read",
+        "write",
+    ),
+    "polystore.files.removing": (
+        "delete",
+        "delete_tree",
+        "ensure_directory",
+    ),
+    "polystore.files.stack": ("load_stack",),
+    "polystore.manager": ("FileManager",),
+    "polystore.steps.apply": (
+        "Apply",
+        "apply",
+    ),
+    "polystore.steps.compose": (
+        "Pipeline",
+        "Step",
+        "compose",
+    ),
+    "polystore.steps.convert": (
+        "Convert",
+        "convert",
+    ),
+    "polystore.steps.load": (
+        "Load",
+        "load",
+    ),
+    "polystore.steps.rename": (
+        "Rename",
+        "rename",
+    ),
+    "polystore.steps.save": (
+        "Save",
+        "save",
+    ),
+    "polystore.steps.spec": (
+        "from_spec",
+        "to_spec",
+    ),
 }
 
 

@@ -48,6 +48,7 @@ __all__ = ["BUILTIN", "EXTRAS"]
 
 EXTRAS: dict[str, str] = {
     "cupy": "cupy",
+    "hypothesis": "testing",
     "imagecodecs": "images",
     "jax": "jax",
     "ml_dtypes": "safetensors",

@@ -7,17 +7,16 @@ holds nothing that is open.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Generic, Literal, Never, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
 from polystore.core.payload import Array, HostArray, Json, LazyArray, Payload
-from polystore.core.records import FileFormat, Limits, Sink, Source
+from polystore.core.records import FileFormat, Limits, Place, Source, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from polystore.core.rois import Rois
     from polystore.core.table import Table
 
@@ -25,6 +24,7 @@ __all__ = [
     "BMP",
     "CSV",
     "CUPY_ARRAY",
+    "IMAGE_FORMATS",
     "JAX_ARRAY",
     "JPEG",
     "JSON",
@@ -42,14 +42,33 @@ __all__ = [
     "JpegOptions",
     "MemoryConfig",
     "NpzOptions",
+    "PayloadKind",
     "PngOptions",
+    "ReadOnlyConfig",
+    "Route",
+    "RouteConfig",
     "TiffOptions",
+    "VirtualConfig",
+    "VirtualItem",
     "ZarrConfig",
 ]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 def _absolute(root: str | os.PathLike[str]) -> str:
     return str(Path(root).absolute())
+
+
+def _pairs(
+    items: Mapping[str, VirtualItem]
+    | tuple[tuple[str, VirtualItem], ...]
+    | Callable[[str], VirtualItem | None],
+) -> tuple[tuple[str, VirtualItem], ...] | Callable[[str], VirtualItem | None]:
+    if callable(items) or isinstance(items, tuple):
+        return items
+    return tuple(items.items())
 
 
 Durability: TypeAlias = Literal["atomic", "fsync"]
@@ -57,7 +76,7 @@ Durability: TypeAlias = Literal["atomic", "fsync"]
 
 
 @frozen
-class DiskConfig(Source[Payload], Sink[Payload]):
+class DiskConfig(Store[Payload, Payload]):
     """Files in a folder.
 
     `root` is made absolute when the config is made, so that it means the same folder in every
@@ -66,17 +85,22 @@ class DiskConfig(Source[Payload], Sink[Payload]):
     process, never leaves or sees half a file. `max_bytes` is the most that one decoded file may
     take (`TooLarge` beyond it; 16 GiB).
 
-    >>> DiskConfig(root="/data/plate")
-    DiskConfig(root='/data/plate', durability='atomic', max_bytes=17179869184)
+    Nothing is read or written outside of the root, through a link either; but links may lead to the
+    roots of the stores in `links_to`, as those of `mirror` and `create_symlink` do.
+
+    >>> DiskConfig(root="/data/plate").root
+    '/data/plate'
+    >>> view = DiskConfig(root="/data/view", links_to=(DiskConfig(root="/data/plate"),))
     """
 
     root: str = field(converter=_absolute)
     durability: Durability = "atomic"
     max_bytes: int = Limits().max_bytes
+    links_to: tuple[DiskConfig, ...] = ()
 
 
 @frozen
-class ZarrConfig(Source[HostArray], Sink[Array | LazyArray]):
+class ZarrConfig(Store[HostArray, Array | LazyArray]):
     """Zarr v3 in a folder: one array per key. Any Zarr reader opens what is written.
 
     `root` is as in `DiskConfig`; `max_bytes` likewise. What holds no array (JSON, tables) cannot be
@@ -91,7 +115,7 @@ class ZarrConfig(Source[HostArray], Sink[Array | LazyArray]):
 
 
 @frozen
-class MemoryConfig(Source[Payload], Sink[Payload]):
+class MemoryConfig(Store[Payload, Payload]):
     """A store in the memory of this process, found by its name.
 
     Two configs of one name are the same store. Its content goes when its handle is closed.
@@ -101,6 +125,83 @@ class MemoryConfig(Source[Payload], Sink[Payload]):
     """
 
     name: str = "default"
+
+
+PayloadKind: TypeAlias = Literal["array", "arrays", "json", "text", "table", "rois"]
+"""What a payload is: an array (lazy ones too), arrays by names, JSON, text, a table, regions."""
+
+
+@frozen
+class Route:
+    """One way of a `RouteConfig`: what is of one of the kinds, and has one of the suffixes.
+
+    An empty tuple asks for nothing. Suffixes are compared case-blind.
+    """
+
+    store: Store[object, Never]
+    kinds: tuple[PayloadKind, ...] = ()
+    suffixes: tuple[str, ...] = ()
+
+
+@frozen
+class RouteConfig(Store[Payload, Payload]):
+    """A store made of others: each item goes to the first route that takes it.
+
+    What no route takes is `UnsupportedPayload`. A load looks through the routes, in their order, as
+    far as the suffix of the key allows.
+
+    >>> plate = RouteConfig(
+    ...     routes=(
+    ...         Route(ZarrConfig(root="/data/plate.zarr"), kinds=("array",)),
+    ...         Route(DiskConfig(root="/data/plate")),
+    ...     )
+    ... )
+    """
+
+    routes: tuple[Route, ...]
+
+
+@frozen
+class ReadOnlyConfig(Source[T_co], Generic[T_co]):
+    """Another store, to be read and never changed: saving to it is `ReadOnly`.
+
+    >>> raw = ReadOnlyConfig(DiskConfig(root="/data/plate"))
+    """
+
+    inner: Source[T_co]
+
+
+VirtualIndex: TypeAlias = tuple[int | tuple[int, int], ...]
+"""What is taken of an array, axis by axis: a number takes one element and removes the axis, a pair
+keeps the part from its first number up to its second. Axes that are not named are kept."""
+
+
+@frozen
+class VirtualItem:
+    """Where a virtual item comes from: the item at a place, or what an index takes of its array."""
+
+    place: Place
+    index: VirtualIndex = ()
+
+
+@frozen(cache_hash=True)
+class VirtualConfig(Source[HostArray]):
+    """Items that exist under other keys, whole or as parts of arrays: to be read only.
+
+    `items` maps each key to where it comes from. Or it is a function of the key, which gives `None`
+    for what is no key: then `keys` says what a listing shows, and the function must be one of a
+    module, for the config to pickle.
+
+    >>> stack = DiskConfig(root="/data")
+    >>> plate = VirtualConfig(
+    ...     {f"t{t}.npy": VirtualItem(Place(stack, "stack.tif"), (t,)) for t in range(3)}
+    ... )
+    """
+
+    items: tuple[tuple[str, VirtualItem], ...] | Callable[[str], VirtualItem | None] = field(
+        converter=_pairs
+    )
+    keys: tuple[str, ...] = ()
 
 
 NPY: FileFormat[HostArray] = FileFormat("npy", (".npy",))
@@ -150,6 +251,10 @@ TEXT: FileFormat[str] = FileFormat("text", (".txt", ".md", ".log"))
 
 ROI: FileFormat[Rois] = FileFormat("roi", (".roi", ".roi.zip"))
 """ImageJ's regions of interest: one, or an archive of several."""
+
+
+IMAGE_FORMATS: tuple[FileFormat[HostArray], ...] = (TIFF, OME_TIFF, PNG, JPEG, BMP)
+"""The formats of images: what `list_image_files` lists."""
 
 
 @frozen

@@ -116,6 +116,7 @@ class Dispatcher:
             codec=registry.find_codec,
             codec_for=registry.find_codec_for,
             to_host=to_host,
+            owner=registry.find_owner,
             open=self.open,
             to_spec=lambda step: to_spec(step, registry),
         )

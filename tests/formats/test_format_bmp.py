@@ -20,7 +20,7 @@ from polystore.core.outcome import fold, is_successful
 from polystore.core.payload import ALIGNMENT, HostArray
 from polystore.core.records import Limits
 from polystore.formats.bmp import BMP_CODEC
-from strategies import arrays
+from polystore.testing.arrays import arrays
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.bytes(4096)

@@ -20,7 +20,7 @@ from polystore.core.records import Limits
 from polystore.core.table import Table
 from polystore.formats.csv.cells import BLOCK_ROWS
 from polystore.formats.csv.codec import COLUMNS_MAX, CSV_CODEC
-from strategies import arrays
+from polystore.testing.arrays import arrays
 
 CELLS = st.text(max_size=5) | st.sampled_from(
     (

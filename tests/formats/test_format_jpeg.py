@@ -23,7 +23,7 @@ from polystore.core.outcome import fold, is_successful
 from polystore.core.payload import ALIGNMENT, HostArray
 from polystore.core.records import Limits
 from polystore.formats.jpeg import JPEG_CODEC
-from strategies import arrays
+from polystore.testing.arrays import arrays
 
 WOUND = Path(__file__).parents[3] / "shared" / "data" / "cellprofiler" / "wound"
 

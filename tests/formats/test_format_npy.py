@@ -23,7 +23,7 @@ from polystore.core.outcome import fold, is_successful
 from polystore.core.payload import HostArray
 from polystore.core.records import Limits
 from polystore.formats.npy import HEADER_MAX, NPY_CODEC
-from strategies import PLAIN_DTYPES, arrays
+from polystore.testing.arrays import PLAIN_DTYPES, arrays
 
 
 def numpys_own(array: HostArray) -> bytes:

@@ -23,7 +23,7 @@ from polystore.core.outcome import is_successful
 from polystore.core.payload import ALIGNMENT, HostArray, Payload
 from polystore.core.records import Readable
 from polystore.formats.npz import NPZ_CODEC
-from strategies import PLAIN_DTYPES, arrays
+from polystore.testing.arrays import PLAIN_DTYPES, arrays
 
 
 class _SaveZ(Protocol):

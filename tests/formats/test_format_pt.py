@@ -29,7 +29,7 @@ from polystore.core.payload import HostArray, Payload
 from polystore.core.records import Encoded, Limits, Readable, Transfer
 from polystore.formats.pt import PT_CODEC
 from polystore.frameworks.torch import TORCH
-from strategies import arrays
+from polystore.testing.arrays import arrays
 
 Tensors = dict[str, torch.Tensor]
 

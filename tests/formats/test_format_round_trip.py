@@ -21,7 +21,7 @@ from polystore.formats.bmp import BMP_CODEC
 from polystore.formats.npy import ML_NPY_CODEC, NPY_CODEC
 from polystore.formats.png import PNG_CODEC
 from polystore.formats.tiff import OME_TIFF_CODEC, TIFF_CODEC
-from strategies import PLAIN_DTYPES, arrays, images
+from polystore.testing.arrays import PLAIN_DTYPES, arrays, images
 
 CODECS = {
     "npy": NPY_CODEC,

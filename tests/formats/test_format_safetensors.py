@@ -27,7 +27,7 @@ from polystore.core.outcome import is_successful
 from polystore.core.payload import ALIGNMENT, HostArray, Payload
 from polystore.core.records import Decoded
 from polystore.formats.safetensors import SAFETENSORS_CODEC
-from strategies import arrays
+from polystore.testing.arrays import arrays
 
 DEFAULT = Limits()
 NATIVE = tuple(np.dtype(letter) for letter in "?bhiqBHIQefdF")

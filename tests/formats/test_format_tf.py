@@ -24,7 +24,7 @@ from polystore.core.records import Limits, Readable, Transfer
 from polystore.formats.tf import TF_HOST_CODEC
 from polystore.formats.tf.values import read_varint, varint
 from polystore.frameworks.tensorflow import TENSORFLOW
-from strategies import arrays
+from polystore.testing.arrays import arrays
 
 PLAIN = "? u1 i1 u2 i2 u4 i4 u8 i8 f2 f4 f8 c8 c16".split()
 FLOAT8 = ("float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz")

@@ -40,7 +40,7 @@ from polystore import (
     save,
 )
 from polystore.steps.convert import Convert
-from strategies import ML_DTYPES, filled
+from polystore.testing.arrays import ML_DTYPES, filled
 
 __all__ = ["page"]
 

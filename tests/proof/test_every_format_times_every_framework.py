@@ -14,7 +14,7 @@ from hypothesis import example, given, seed, settings
 from numpy.typing import NDArray
 
 from polystore import NPY, DiskConfig, Item, Lossy, is_successful, load, save
-from strategies import EVERY_DTYPE, arrays, filled
+from polystore.testing.arrays import EVERY_DTYPE, arrays, filled
 
 OLD = b"what was there before"
 SHAPES = ((4, 5), (3, 4, 3))

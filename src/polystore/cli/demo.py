@@ -21,7 +21,7 @@ from polystore.core.errors import Corrupt, MissingDependency, Unexpected
 from polystore.core.item import Item
 from polystore.core.outcome import Failure, Outcome, Success, and_then, fold, is_successful
 from polystore.dispatch import handles
-from polystore.files import write
+from polystore.files.path import write
 from polystore.steps.compose import Pipeline, compose
 from polystore.steps.convert import convert
 from polystore.steps.load import load

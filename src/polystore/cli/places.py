@@ -33,7 +33,7 @@ from polystore.core.errors import (
 from polystore.core.key import suffix_of
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard
 from polystore.discover import default_registry
-from polystore.files import list_files
+from polystore.files.listing import list_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

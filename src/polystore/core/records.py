@@ -31,6 +31,7 @@ __all__ = [
     "Buffer",
     "ByteStore",
     "Casting",
+    "Child",
     "Codec",
     "Context",
     "Decoded",
@@ -41,12 +42,14 @@ __all__ = [
     "Limits",
     "Opened",
     "Page",
+    "Place",
     "Reach",
     "Readable",
     "SaveOptions",
     "Sink",
     "Source",
     "Stat",
+    "Store",
     "Transfer",
 ]
 
@@ -74,6 +77,12 @@ class Source(Generic[T_co]):
 
 class Sink(Generic[T_contra]):
     """A config that can be saved to, taking payloads of type `T_contra`. A static type only."""
+
+    __slots__ = ()
+
+
+class Store(Source[T_co], Sink[T_contra]):
+    """A config that can be loaded from and saved to. A static type only."""
 
     __slots__ = ()
 
@@ -204,15 +213,42 @@ class Framework(Generic[A_co]):
 
 @frozen
 class Stat:
-    """What stands under a key: a `"file"` (or array) or a `"folder"`.
+    """What stands under a key: a `"file"` (or array), a `"folder"`, or a `"broken link"`.
 
-    `nbytes` is the stored size where the store knows it without reading; `modified_ns` is
-    nanoseconds since the epoch, or `None`.
+    A link is followed: `kind`, `nbytes` and `modified_ns` are of what it leads to, and `link` is
+    where it says that it leads, or `None` for what is no link. A broken link leads nowhere, in a
+    circle, or out of the root. `nbytes` is the stored size where the store knows it without
+    reading; `modified_ns` is nanoseconds since the epoch; either may be `None`.
     """
 
-    kind: Literal["file", "folder"]
+    kind: Literal["file", "folder", "broken link"]
     nbytes: int | None
     modified_ns: int | None
+    link: str | None = None
+
+
+@frozen
+class Child:
+    """One of the things that stand directly in a folder: a file or array, a folder, or a link.
+
+    The target of a link is not looked at.
+    """
+
+    key: Key
+    kind: Literal["file", "folder", "link"]
+
+
+@frozen
+class Place:
+    """A key in a store: what a link leads to, or a virtual item is taken from.
+
+    >>> from polystore import DiskConfig
+    >>> Place(DiskConfig(root="/data/plate"), "A01.tif").key
+    'A01.tif'
+    """
+
+    store: Source[object]
+    key: str
 
 
 @frozen
@@ -237,6 +273,7 @@ class Context:
 
     - `codec(format)` and `codec_for(key)`: the codec of a format, or of a key's suffix.
     - `to_host(item)`: the same item with its arrays in host memory.
+    - `owner(array)`: the framework that a value is an array of, or `UnknownFramework`.
     - `open(config)`: the backend and the handle of another config, for stores made of others.
     - `to_spec(step)`: the JSON of a step, for stores that keep an item's history.
     """
@@ -244,6 +281,7 @@ class Context:
     codec: Callable[[FileFormat[object]], Outcome[Codec[object]]]
     codec_for: Callable[[str], Outcome[Codec[object]]]
     to_host: Callable[[Item[Payload]], Outcome[Item[Payload]]]
+    owner: Callable[[object], Outcome[Framework[object]]]
     open: Callable[[object], Outcome[Opened]]
     to_spec: Callable[[object], Outcome[Json]]
 
@@ -259,10 +297,24 @@ class ByteStore(Generic[C_co, H_co]):
     - `get(handle, key)`: the bytes, to be closed by the caller.
     - `put(handle, key, encoded, if_exists)`: write all or nothing; `True` if written, `False` if
       skipped. One of many writers under `"fail"` wins, the others get `AlreadyExists`.
-    - `stat(handle, key)`, `delete(handle, key)`: `NotFound` where there is nothing.
-    - `list(handle, folder)`: every key below a folder (`""` for all), lazily, in no order.
-    - `move(handle, old, new, if_exists)`, `link(handle, key, target)`: as `put`, in one step.
+    - `stat(handle, key)`: `NotFound` where there is nothing; a broken link is something.
+    - `list(handle, folder)`: every key below a folder (`""` for all), lazily, in no order; links
+      to files and broken links too, links to folders not.
+    - `children(handle, folder)`: what stands directly in a folder, lazily, in no order; folders
+      that are empty too. `None` where folders are but parts of keys: `list` says it all then.
+    - `make_folder(handle, folder)`: make it, and those above it; fine if it is there. `None` where
+      folders are but parts of keys.
+    - `delete(handle, key)`: delete a file, a link (never what it leads to), or an empty folder.
+      `NotFound` where there is nothing, `NotAFile` for a folder with something in it, and for
+      anything that is not this store's to delete.
+    - `move(handle, old, new, if_exists)`: a file or link, or a folder with all that is below it, in
+      one step, making the folders on the way; `False` if skipped. What a folder would have to
+      replace is `AlreadyExists` whatever `if_exists` says.
+    - `link(handle, key, place, if_exists)`: make a link to a place in this store or, where the
+      config allows it, in another; as `put`. The place need not exist.
     - `lock(handle, key, seconds)`: a context manager that holds the key's lock, or `LockTimeout`.
+      A lock holds against other locks of the key, in any process, and against nothing else; who
+      dies lets go of it.
     - `limits(config)`: what decoders may allocate; `None` for the default.
     - `root(config)`: the absolute folder that keys are relative to, where there is one.
     - `reserved`: part names that are no keys here.
@@ -277,9 +329,11 @@ class ByteStore(Generic[C_co, H_co]):
     put: Callable[[H_co, Key, Encoded, IfExists], Outcome[bool]] | None = None
     stat: Callable[[H_co, Key], Outcome[Stat]] | None = None
     list: Callable[[H_co, str], Iterator[Outcome[Page]]] | None = None
+    children: Callable[[H_co, str], Iterator[Outcome[tuple[Child, ...]]]] | None = None
+    make_folder: Callable[[H_co, Key], Outcome[None]] | None = None
     delete: Callable[[H_co, Key], Outcome[None]] | None = None
-    move: Callable[[H_co, Key, Key, IfExists], Outcome[None]] | None = None
-    link: Callable[[H_co, Key, Key], Outcome[None]] | None = None
+    move: Callable[[H_co, Key, Key, IfExists], Outcome[bool]] | None = None
+    link: Callable[[H_co, Key, Place, IfExists], Outcome[bool]] | None = None
     lock: Callable[[H_co, Key, float], Outcome[AbstractContextManager[None]]] | None = None
     limits: Callable[[C_co], Limits] | None = None
     root: Callable[[C_co], str] | None = None
@@ -299,6 +353,10 @@ class Backend(Generic[C_co, H_co]):
       open for as long as it lives, and reads what was there when it was made.
     - `save(handle, key, item, options)`: all or nothing. The payload may be of any framework: a
       store that holds host arrays brings it there with `context.to_host`.
+    - `get(handle, key)`, `put(handle, key, encoded, if_exists)`: the bytes of files, as in a
+      `ByteStore`; `None` in stores that hold no files. Copies between two stores of files use them.
+    - `parts(config)`: the configs of the stores that this one is made of. It reaches no farther
+      than they do.
     """
 
     name: str
@@ -311,11 +369,16 @@ class Backend(Generic[C_co, H_co]):
         None
     )
     save: Callable[[H_co, Key, Item[Payload], SaveOptions], Outcome[Saved]] | None = None
+    get: Callable[[H_co, Key], Outcome[Readable]] | None = None
+    put: Callable[[H_co, Key, Encoded, IfExists], Outcome[bool]] | None = None
+    parts: Callable[[C_co], tuple[object, ...]] | None = None
     stat: Callable[[H_co, Key], Outcome[Stat]] | None = None
     list: Callable[[H_co, str], Iterator[Outcome[Page]]] | None = None
+    children: Callable[[H_co, str], Iterator[Outcome[tuple[Child, ...]]]] | None = None
+    make_folder: Callable[[H_co, Key], Outcome[None]] | None = None
     delete: Callable[[H_co, Key], Outcome[None]] | None = None
-    move: Callable[[H_co, Key, Key, IfExists], Outcome[None]] | None = None
-    link: Callable[[H_co, Key, Key], Outcome[None]] | None = None
+    move: Callable[[H_co, Key, Key, IfExists], Outcome[bool]] | None = None
+    link: Callable[[H_co, Key, Place, IfExists], Outcome[bool]] | None = None
     lock: Callable[[H_co, Key, float], Outcome[AbstractContextManager[None]]] | None = None
     root: Callable[[C_co], str] | None = None
     reserved: frozenset[str] = frozenset()

@@ -52,6 +52,8 @@ class Entry(Generic[K_co, R_co]):
     load: Callable[[], Outcome[R_co]]
 
 
+EntryOf = TypeVar("EntryOf", bound=Entry[object, object])
+
 StoreEntry: TypeAlias = Entry[type[object], StoreRecord]
 FormatEntry: TypeAlias = Entry[FileFormat[object], Codec[object]]
 FrameworkEntry: TypeAlias = Entry[str, Framework[object]]
@@ -74,6 +76,11 @@ class Entries:
             self.frameworks + other.frameworks,
             self.errors + other.errors,
         )
+
+
+def _without(entries: tuple[EntryOf, ...], others: tuple[EntryOf, ...]) -> tuple[EntryOf, ...]:
+    taken = [other.key for other in others]
+    return tuple(entry for entry in entries if entry.key not in taken)
 
 
 def no_plugins() -> Entries:
@@ -189,6 +196,28 @@ class Registry:
     def extended(self, *records: Record) -> Outcome[Registry]:
         """Give a new registry with these records too; `DuplicateRecord` if a key is taken."""
         own = self.own + entries_of(records)
+        return _index(own).map(lambda index: evolve(self, own=own, own_index=index))
+
+    def replacing(self, *records: Record) -> Outcome[Registry]:
+        """Give a new registry in which these records stand instead of those of the same key.
+
+        For a store that is wrapped: see "Middleware" in the documentation. `DuplicateRecord` if two
+        of the records share a key.
+
+        >>> from attrs import evolve
+        >>> from polystore import DiskConfig, default_registry
+        >>> disk = default_registry().find_store(DiskConfig(root="plate")).unwrap()
+        >>> default_registry().replacing(evolve(disk, list=None)).map(lambda it: type(it).__name__)
+        <Success: Registry>
+        """
+        new = entries_of(records)
+        old = Entries(
+            _without(self.own.stores, new.stores),
+            _without(self.own.formats, new.formats),
+            _without(self.own.frameworks, new.frameworks),
+            self.own.errors,
+        )
+        own = old + new
         return _index(own).map(lambda index: evolve(self, own=own, own_index=index))
 
     def entries(self) -> Entries:

@@ -1,7 +1,4 @@
-"""What one does with stored files: read and write one path, list a store.
-
-Everything is derived from the few functions of a store's record.
-"""
+"""One file by its path: root and key are split for you."""
 
 from __future__ import annotations
 
@@ -9,74 +6,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast, overload
 
-from attrs import evolve
-
-from polystore.boundary import guarded
 from polystore.configs import DiskConfig, ZarrConfig
-from polystore.core.errors import InvalidKey, NotFound, UnsupportedOperation
+from polystore.core.errors import InvalidKey, NotFound
 from polystore.core.item import Item, Metadata, Saved
-from polystore.core.key import Key, natural_order, parse_key
-from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+from polystore.core.outcome import Failure, Outcome, Success, and_then
 from polystore.core.payload import Payload
-from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.steps.load import Load
 from polystore.steps.save import Save
 
 if TYPE_CHECKING:
-    from polystore.core.records import FileFormat, IfExists, Opened, Sink, Source
+    from polystore.core.records import FileFormat, IfExists, Sink
 
-__all__ = ["list_files", "read", "write"]
+__all__ = ["read", "write"]
 
 T = TypeVar("T")
-
-
-def list_files(
-    store: Source[object],
-    *,
-    suffixes: str | tuple[str, ...] = (),
-    folder: str = "",
-    dispatcher: Dispatcher | None = None,
-) -> Outcome[tuple[Key, ...]]:
-    """Give every key of a store, of all its folders, in natural order (`f2` before `f10`).
-
-    `suffixes` (one, or several) keeps the keys that end in one of them, compared case-blind;
-    `folder` keeps those below it. Files being written never show. `NotFound` if the root or the
-    folder does not exist, `NotADirectory` if it is a file, `PermissionDenied` if a folder in it
-    cannot be read.
-
-    >>> from polystore import Item, MemoryConfig, save
-    >>> memory = MemoryConfig(name="doctest-list")
-    >>> done = [save(memory)(Item(f"f{i}.json", i)) for i in (10, 2)]
-    >>> list_files(memory, suffixes=(".JSON",))
-    <Success: ('f2.json', 'f10.json')>
-    """
-    used = dispatcher or default_dispatcher()
-    ends = (suffixes,) if isinstance(suffixes, str) else suffixes
-    return guarded(
-        lambda: and_then(used.open(store), lambda it: _listed(it, store, ends, folder)), folder
-    )
-
-
-def _listed(
-    opened: Opened, store: object, suffixes: tuple[str, ...], folder: str
-) -> Outcome[tuple[Key, ...]]:
-    backend = opened.backend
-    if backend.list is None:
-        return Failure(
-            UnsupportedOperation(
-                folder, store, f"A {backend.name} store has no listing.", "Name its keys."
-            )
-        )
-    below = Success("") if folder == "" else parse_key(folder, None, backend.reserved)
-    if not is_successful(below):
-        return Failure(evolve(below.failure(), config=store))
-    ends = tuple(suffix.lower() for suffix in suffixes)
-    found: list[Key] = []
-    for page in backend.list(opened.handle, below.unwrap()):
-        if not is_successful(page):
-            return Failure(page.failure())
-        found.extend(key for key in page.unwrap() if not ends or key.lower().endswith(ends))
-    return Success(tuple(sorted(found, key=natural_order)))
 
 
 @overload

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-import ml_dtypes
 import numpy as np
+from attrs import frozen
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -43,21 +43,31 @@ SMALL = {
 }
 """Dtypes whose elements take a byte each, and of how many of its bits they are made."""
 
-ML_DTYPES = tuple(
-    np.dtype(getattr(ml_dtypes, name))
-    for name in (
-        *("bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"),
-        *("float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
-        *SMALL,
-    )
+
+def _of_ml_dtypes(*names: str) -> tuple[np.dtype[Any], ...]:
+    """Give those dtypes, or none where the package is not installed."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        return ()
+    return tuple(np.dtype(getattr(ml_dtypes, name)) for name in names)
+
+
+ML_DTYPES = _of_ml_dtypes(
+    *("bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"),
+    *("float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+    *SMALL,
 )
 """The numbers of `ml_dtypes`."""
 
-FOREIGN_DTYPES = (*ML_DTYPES, np.dtype([("weight", ml_dtypes.bfloat16)]))
+FOREIGN_DTYPES = (*ML_DTYPES, *(np.dtype([("weight", dtype)]) for dtype in ML_DTYPES[:1]))
 """Dtypes that NumPy knows only while another package is imported."""
 
 EVERY_DTYPE = (*PLAIN_DTYPES, *FOREIGN_DTYPES, np.dtype(object), np.dtypes.StringDType())
 """Those, and Python objects and strings."""
+
+Layout: TypeAlias = Literal["c", "fortran", "reversed", "strided", "broadcast", "read-only"]
+"""How the elements of an array lie in memory."""
 
 _EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52}
 """The bits of the exponent: all set in NaN and infinity, none set in zero and subnormals."""
@@ -91,6 +101,27 @@ def arrays(
     array = _laid_out(filled(draw(st.integers(0, 2**32 - 1)), kind, lengths), draw)
     array.flags.writeable = array.flags.writeable and draw(st.booleans())
     return array
+
+
+@frozen
+class ArrayExample:
+    """An array that a few words make again: `repr` is code, and shrinking makes the words few.
+
+    `dtype` is what `numpy.dtype` takes, or the name of one of `ml_dtypes`; `seed` is of the bits;
+    `layout` is how the elements lie in memory.
+
+    >>> ArrayExample("<u2", (2, 3), seed=1).array().shape
+    (2, 3)
+    """
+
+    dtype: str | tuple[tuple[object, ...], ...]
+    shape: tuple[int, ...]
+    seed: int = 0
+    layout: Layout = "c"
+
+    def array(self) -> NDArray[Any]:
+        """Give the array: a new one at each call, of the same bits."""
+        raise NotImplementedError
 
 
 def images() -> st.SearchStrategy[NDArray[Any]]:
