@@ -3,79 +3,69 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from attrs import frozen
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+
+from polystore.core.payload import aligned_empty, bytes_of
+from polystore.testing.dtypes import (
+    EVERY_DTYPE,
+    FOREIGN_DTYPES,
+    ML_DTYPES,
+    NUMBERS,
+    PLAIN_DTYPES,
+    SMALL,
+    DtypeWords,
+    dtype_of,
+    dtypes,
+    words_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "EVERY_DTYPE",
     "FOREIGN_DTYPES",
+    "LAYOUTS",
     "ML_DTYPES",
     "NUMBERS",
     "PLAIN_DTYPES",
+    "ArrayExample",
+    "DtypeWords",
+    "Layout",
+    "array_examples",
     "arrays",
+    "dtype_of",
     "dtypes",
     "filled",
     "images",
     "shapes",
+    "words_of",
 ]
 
-NUMBERS = tuple(np.dtype(letter) for letter in "?bhilqBHILQefdgFDG")
-"""Every number that NumPy has, in this machine's byte order."""
+Layout: TypeAlias = Literal[
+    "c",
+    "fortran",
+    "permuted",
+    "reversed",
+    "strided",
+    "broadcast",
+    "overlapping",
+    "offset",
+    "unaligned",
+    "read-only",
+    "masked",
+]
+"""How the elements of an array lie in memory; see `ArrayExample`."""
 
-PLAIN_DTYPES = (
-    *NUMBERS,
-    *(np.dtype(letter).newbyteorder(">") for letter in "hiqHIQefdgFDG"),
-    *map(np.dtype, ("S1", "S7", "U1", "U3", ">U3", "V1", "V5", "M8[ns]", "m8[25s]", ">M8[D]")),
-    np.dtype([("mean", "<f4"), ("box", ">u2", (2, 2)), ("name", "S3")]),
-    np.dtype([("well", [("row", "u1"), ("column", "u1")]), ("größe", "<f8")]),
-    np.dtype([("\N{GREEK SMALL LETTER ALPHA}", "<c8")]),
-)
-"""Dtypes of NumPy's own without Python objects."""
-
-SMALL = {
-    **dict.fromkeys(("int4", "uint4", "float4_e2m1fn"), 4),
-    **dict.fromkeys(("int2", "uint2"), 2),
-    **dict.fromkeys(("float6_e2m3fn", "float6_e3m2fn"), 6),
-}
-"""Dtypes whose elements take a byte each, and of how many of its bits they are made."""
-
-
-def _of_ml_dtypes(*names: str) -> tuple[np.dtype[Any], ...]:
-    """Give those dtypes, or none where the package is not installed."""
-    try:
-        import ml_dtypes
-    except ImportError:
-        return ()
-    return tuple(np.dtype(getattr(ml_dtypes, name)) for name in names)
-
-
-ML_DTYPES = _of_ml_dtypes(
-    *("bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"),
-    *("float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
-    *SMALL,
-)
-"""The numbers of `ml_dtypes`."""
-
-FOREIGN_DTYPES = (*ML_DTYPES, *(np.dtype([("weight", dtype)]) for dtype in ML_DTYPES[:1]))
-"""Dtypes that NumPy knows only while another package is imported."""
-
-EVERY_DTYPE = (*PLAIN_DTYPES, *FOREIGN_DTYPES, np.dtype(object), np.dtypes.StringDType())
-"""Those, and Python objects and strings."""
-
-Layout: TypeAlias = Literal["c", "fortran", "reversed", "strided", "broadcast", "read-only"]
-"""How the elements of an array lie in memory."""
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+"""Every layout, the plainest first."""
 
 _EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52}
 """The bits of the exponent: all set in NaN and infinity, none set in zero and subnormals."""
-
-
-def dtypes() -> st.SearchStrategy[np.dtype[Any]]:
-    """Give any dtype of NumPy's own, those of `ml_dtypes`, and Python objects and strings."""
-    return st.sampled_from(EVERY_DTYPE)
 
 
 def shapes() -> st.SearchStrategy[tuple[int, ...]]:
@@ -84,44 +74,73 @@ def shapes() -> st.SearchStrategy[tuple[int, ...]]:
     return st.lists(lengths, max_size=6).map(tuple).filter(lambda shape: math.prod(shape) <= 2000)
 
 
-@st.composite
-def arrays(
-    draw: st.DrawFn,
-    dtype: st.SearchStrategy[np.dtype[Any]] | None = None,
-    shape: st.SearchStrategy[tuple[int, ...]] | None = None,
-) -> NDArray[Any]:
-    """Give an array of any bits, as it may lie in memory.
-
-    Of floats, every other element is a NaN with a payload, an infinity, -0.0 or subnormal.
-
-    In C or Fortran order, reversed, strided, broadcast, read-only, or masked with nothing masked.
-    """
-    kind = draw(dtype if dtype is not None else dtypes())
-    lengths = draw(shape if shape is not None else shapes())
-    array = _laid_out(filled(draw(st.integers(0, 2**32 - 1)), kind, lengths), draw)
-    array.flags.writeable = array.flags.writeable and draw(st.booleans())
-    return array
-
-
 @frozen
 class ArrayExample:
     """An array that a few words make again: `repr` is code, and shrinking makes the words few.
 
-    `dtype` is what `numpy.dtype` takes, or the name of one of `ml_dtypes`; `seed` is of the bits;
-    `layout` is how the elements lie in memory.
+    `dtype` is what `numpy.dtype` takes, the name of one of `ml_dtypes`, or records of those; `seed`
+    is of the bits. `layout` is how the elements lie in memory:
+
+    - `"c"`: in C order, from a multiple of 64 bytes on, as in all that polystore allocates.
+    - `"fortran"`, `"permuted"`: in Fortran order; with the first axis as the innermost.
+    - `"reversed"`, `"strided"`: the first axis backwards; with gaps between the elements.
+    - `"broadcast"`, `"overlapping"`: rows that are one row; rows that share all but an element.
+    - `"offset"`, `"unaligned"`: 16 bytes, and a single byte, after a multiple of 64 bytes.
+    - `"read-only"`; `"masked"`: a masked array in which nothing is masked.
+
+    Where the shape or the dtype allows no such layout (Python objects lie where NumPy wants), the
+    array is in C order. A broadcast and an overlapping array repeat some of the elements.
 
     >>> ArrayExample("<u2", (2, 3), seed=1).array().shape
     (2, 3)
+    >>> ArrayExample("bfloat16", (2, 3), layout="reversed").array().strides
+    (-6, 2)
+    >>> ArrayExample((("x", "<f4"), ("y", ">u2")), ())
+    ArrayExample(dtype=(('x', '<f4'), ('y', '>u2')), shape=(), seed=0, layout='c')
     """
 
-    dtype: str | tuple[tuple[object, ...], ...]
+    dtype: DtypeWords
     shape: tuple[int, ...]
     seed: int = 0
     layout: Layout = "c"
 
     def array(self) -> NDArray[Any]:
         """Give the array: a new one at each call, of the same bits."""
-        raise NotImplementedError
+        return _laid_out(filled(self.seed, dtype_of(self.dtype), self.shape), self.layout)
+
+
+@st.composite
+def array_examples(
+    draw: st.DrawFn,
+    dtype: st.SearchStrategy[np.dtype[Any]] | None = None,
+    shape: st.SearchStrategy[tuple[int, ...]] | None = None,
+    layout: st.SearchStrategy[Layout] | None = None,
+) -> ArrayExample:
+    """Give the words of an array of any dtype, shape, bits and layout.
+
+    >>> from hypothesis import find
+    >>> find(array_examples(), lambda example: example.array().dtype.kind == "f")
+    ArrayExample(dtype='<f2', shape=(), seed=0, layout='c')
+    """
+    kind = draw(dtype if dtype is not None else dtypes())
+    lengths = draw(shape if shape is not None else shapes())
+    lies = draw(layout if layout is not None else st.sampled_from(LAYOUTS))
+    return ArrayExample(words_of(kind), lengths, draw(st.integers(0, 2**32 - 1)), lies)
+
+
+def arrays(
+    dtype: st.SearchStrategy[np.dtype[Any]] | None = None,
+    shape: st.SearchStrategy[tuple[int, ...]] | None = None,
+) -> st.SearchStrategy[NDArray[Any]]:
+    """Give an array of any bits, as it may lie in memory: what `array_examples` say.
+
+    Of floats, every other element is a NaN with a payload, an infinity, -0.0 or subnormal.
+
+    >>> from hypothesis import find
+    >>> find(arrays(), lambda array: array.ndim == 2).shape
+    (0, 0)
+    """
+    return array_examples(dtype, shape).map(ArrayExample.array)
 
 
 def images() -> st.SearchStrategy[NDArray[Any]]:
@@ -181,19 +200,56 @@ def _with_odd_numbers(
     return bits.astype(unsigned).view(np.uint8)
 
 
-def _laid_out(array: NDArray[Any], draw: st.DrawFn) -> NDArray[Any]:
-    """Give the same elements in another memory layout."""
-    match draw(st.sampled_from(("c", "fortran", "reversed", "strided", "broadcast", "subclass"))):
+def _laid_out(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Give an array of that dtype and shape in a memory layout, of the same elements if it can."""
+    if array.dtype.hasobject:
+        return _of_objects(array, layout)
+    match layout:
+        case "c":
+            return _placed(array, 0)
+        case "offset":
+            return _placed(array, 16)
+        case "unaligned":
+            return _placed(array, 1)
         case "fortran":
+            return _placed(array.T, 0).T
+        case "permuted" if array.ndim:
+            return np.moveaxis(_placed(np.moveaxis(array, 0, -1), 0), -1, 0)
+        case "overlapping" if array.size:
+            return _overlapping(array)
+        case _:
+            return _of_objects(_placed(array, 0), layout)
+
+
+def _of_objects(array: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """Give the layouts that are made by NumPy alone, whatever the elements are."""
+    match layout:
+        case "fortran" if array.ndim:  # NumPy would give a 0-d array an axis
             return np.asfortranarray(array)
         case "reversed" if array.ndim:
-            return array[::-1]
+            return array[::-1].copy()[::-1]
         case "strided" if array.ndim:
             return np.repeat(array, 2, axis=-1)[..., ::2]
         case "broadcast" if array.ndim and array.shape[0]:
             return np.broadcast_to(array[:1], array.shape)
-        case "subclass":
-            known = array.dtype in PLAIN_DTYPES  # others have no fill value
-            return array.view(np.ma.MaskedArray) if known else array
+        case "read-only":
+            array.flags.writeable = False
+            return array
+        case "masked" if array.dtype in PLAIN_DTYPES:  # others have no fill value
+            return array.view(np.ma.MaskedArray)
         case _:
             return array
+
+
+def _placed(array: NDArray[Any], offset: int) -> NDArray[Any]:
+    """Give a copy in C order that begins so many bytes after a multiple of 64."""
+    memory = aligned_empty((array.nbytes + offset,), np.dtype(np.uint8))
+    memory[offset:] = bytes_of(np.ascontiguousarray(array))
+    return np.ndarray(array.shape, array.dtype, memory, offset)
+
+
+def _overlapping(array: NDArray[Any]) -> NDArray[Any]:
+    """Give an array in which a step along any axis is a step to the next element in memory."""
+    count = sum(length - 1 for length in array.shape) + 1
+    flat = _placed(array.reshape(-1)[:count], 0)
+    return np.ndarray(array.shape, array.dtype, flat, 0, (array.itemsize,) * array.ndim)
