@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from functools import cache
+from pathlib import Path
 
 from polystore.backends.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, openat2, renameat2
 
@@ -19,11 +20,13 @@ __all__ = [
     "folder_beneath",
     "has_openat2",
     "link_new",
+    "make_root",
     "open_beneath",
     "open_folder",
     "open_key",
     "open_root",
     "rename_new",
+    "sync_folders",
     "walk_beneath",
 ]
 
@@ -46,6 +49,41 @@ def open_root(path: str) -> int:
         return os.open(path, _FOLDER)
     except ValueError as error:  # a NUL, or what the file system's encoding cannot write
         raise OSError(errno.EINVAL, str(error), path) from error
+
+
+def make_root(path: str, *, synced: bool = False) -> int:
+    """Give a descriptor of a folder, which is made if it is missing, and those above it too.
+
+    With `synced` the names of those that were made are on the disk.
+    """
+    try:
+        return open_root(path)
+    except FileNotFoundError:
+        pass
+    root = Path(path)
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # a link that leads nowhere
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from error
+    if synced:
+        for folder in missing:
+            sync_folders(str(folder.parent), "")
+    return open_root(path)
+
+
+def sync_folders(root: str, folder: str) -> None:
+    """Order the names in a folder to the disk, and those in the folders above it, up to the root.
+
+    The folders may be as new as what is in them.
+    """
+    parts = folder.split("/") if folder else []
+    for depth in range(len(parts), -1, -1):
+        fd = open_folder(root, "/".join(parts[:depth]))
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def open_folder(root: str, folder: str) -> int:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from attrs import evolve
 
-from polystore.backends.beneath import LOOK, folder_beneath, open_folder, open_key, open_root
+from polystore.backends.beneath import (
+    LOOK,
+    folder_beneath,
+    make_root,
+    open_folder,
+    open_key,
+    sync_folders,
+)
 from polystore.backends.diskerrors import unlisted, unread, unwritten
 from polystore.backends.listing import pages
 from polystore.backends.whole import LARGE, write_whole
@@ -89,35 +95,19 @@ def _written(config: DiskConfig, key: Key, encoded: Encoded, if_exists: IfExists
     finally:
         os.close(folder)
     if synced:
-        _sync_folders(config.root, above)
+        sync_folders(config.root, above)
     return True
 
 
 def _folder_for_writing(config: DiskConfig, above: str) -> int:
     """Give a descriptor of the folder that a file goes to, making what is missing."""
-    try:
-        root = open_root(config.root)
-    except FileNotFoundError:
-        root = _make_root(config)
+    root = make_root(config.root, synced=config.durability == "fsync")
     if not above:
         return root
     try:
         return folder_beneath(root, above)
     finally:
         os.close(root)
-
-
-def _make_root(config: DiskConfig) -> int:
-    root = Path(config.root)
-    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:  # a link that leads nowhere
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), config.root) from error
-    if config.durability == "fsync":
-        for folder in missing:
-            _sync_folders(str(folder.parent), "")
-    return open_root(config.root)
 
 
 def _has(folder: int, name: str) -> bool:
@@ -140,17 +130,6 @@ def _not_written(config: DiskConfig, key: Key, if_exists: IfExists) -> bool:
         if if_exists == "skip":
             return False
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), key)
-
-
-def _sync_folders(root: str, above: str) -> None:
-    """Order a new name to the disk, and those of the folders above it, which may be new."""
-    parts = above.split("/") if above else []
-    for depth in range(len(parts), -1, -1):
-        folder = open_folder(root, "/".join(parts[:depth]))
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _stat(config: DiskConfig, key: Key, /) -> Outcome[Stat]:
