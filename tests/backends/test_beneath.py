@@ -23,8 +23,8 @@ from polystore.backends.beneath import (
     open_key,
     open_root,
     rename_new,
-    walk_beneath,
 )
+from polystore.backends.walk import walk_beneath
 
 Tree: TypeAlias = "Mapping[str, Tree] | str | None"
 """A folder by its names; a link by where it leads; `None` for a file."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from functools import cache
 from pathlib import Path
 
 from polystore.backends.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, openat2, renameat2
+from polystore.backends.walk import FOLDER, O_PATH, LinksTo, open_root, walk_beneath
 
 __all__ = [
+    "FOLDER",
     "LOOK",
+    "LinksTo",
     "exchange",
     "folder_beneath",
     "has_openat2",
@@ -27,28 +29,14 @@ __all__ = [
     "open_root",
     "rename_new",
     "sync_folders",
-    "walk_beneath",
 ]
 
-_O_PATH: int = getattr(os, "O_PATH", 0)
-
-LOOK = _O_PATH or os.O_RDONLY | os.O_NONBLOCK
+LOOK = O_PATH or os.O_RDONLY | os.O_NONBLOCK
 """Flags to open whatever it is for its status only, without waiting for it."""
 
-_FOLDER = os.O_DIRECTORY | _O_PATH
-
-# linux/namei.h: the most links that the kernel follows in one path (MAXSYMLINKS)
-_LINKS_MAX = 40
 # The kernel gives up with EAGAIN when something, anywhere, was renamed while it looked at a `..`.
 _ATTEMPTS = 16
-
-
-def open_root(path: str) -> int:
-    """Give a descriptor of a folder; links in the path to it are followed."""
-    try:
-        return os.open(path, _FOLDER)
-    except ValueError as error:  # a NUL, or what the file system's encoding cannot write
-        raise OSError(errno.EINVAL, str(error), path) from error
+_LONG = (errno.ENAMETOOLONG,)
 
 
 def make_root(path: str, *, synced: bool = False) -> int:
@@ -86,22 +74,22 @@ def sync_folders(root: str, folder: str) -> None:
             os.close(fd)
 
 
-def open_folder(root: str, folder: str) -> int:
+def open_folder(root: str, folder: str, links_to: LinksTo = ()) -> int:
     """Give a descriptor, to be read, of a folder below the one of that path (`""` for itself)."""
     top = open_root(root)
     try:
-        return open_beneath(top, folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+        return open_beneath(top, folder or ".", os.O_RDONLY | os.O_DIRECTORY, links_to)
     finally:
         os.close(top)
 
 
-def open_key(root: str, key: str, flags: int) -> int:
+def open_key(root: str, key: str, flags: int, links_to: LinksTo = ()) -> int:
     """Open what stands under a key below the folder of that path, as `open_beneath` does.
 
     A key of one part that is no link cannot lead anywhere else: one system call does, not three.
     """
     # These two would make a link something else than a link (ELOOP).
-    if "/" not in key and not flags & (_O_PATH | os.O_DIRECTORY):
+    if "/" not in key and not flags & (O_PATH | os.O_DIRECTORY):
         try:
             return os.open(f"{root}/{key}", flags | os.O_NOFOLLOW)
         except OSError as error:  # a link, or a root whose path is as long as paths may be
@@ -111,15 +99,16 @@ def open_key(root: str, key: str, flags: int) -> int:
             pass
     folder = open_root(root)
     try:
-        return open_beneath(folder, key, flags)
+        return open_beneath(folder, key, flags, links_to)
     finally:
         os.close(folder)
 
 
-def open_beneath(root: int, path: str, flags: int) -> int:
+def open_beneath(root: int, path: str, flags: int, links_to: LinksTo = ()) -> int:
     """Open what exists at a relative path below a folder; `EXDEV` if the path leads out of it.
 
-    Links inside are followed as long as they stay inside; an absolute link never does.
+    Links inside are followed as long as they stay inside; an absolute link only into the root of
+    one of `links_to`.
     """
     if has_openat2():
         for _ in range(_ATTEMPTS):
@@ -128,18 +117,19 @@ def open_beneath(root: int, path: str, flags: int) -> int:
             except BlockingIOError:
                 continue
             except OSError as error:
-                if error.errno != errno.ENAMETOOLONG:
+                # Too long may be the whole, and no part of it.
+                if error.errno not in ((errno.EXDEV, *_LONG) if links_to else _LONG):
                     raise
-                break  # the whole may be too long for one call, and no part of it for the walk
-    return walk_beneath(root, path, flags)
+                break
+    return walk_beneath(root, path, flags, links_to)
 
 
 @cache
 def has_openat2() -> bool:
     """Whether the kernel can open beneath a folder, and this process may ask it to."""
-    root = os.open("/", _FOLDER)
+    root = os.open("/", FOLDER)
     try:
-        os.close(openat2(root, ".", _FOLDER | os.O_CLOEXEC))
+        os.close(openat2(root, ".", FOLDER | os.O_CLOEXEC))
     except OSError as error:  # an old kernel, or a sandbox that forbids the call
         if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EINVAL):
             raise
@@ -149,73 +139,22 @@ def has_openat2() -> bool:
     return True
 
 
-def walk_beneath(root: int, path: str, flags: int) -> int:
-    """Do what `open_beneath` does without `openat2`: part by part, no link followed unread."""
-    waiting = _parts(path)
-    folders = [os.dup(root)]
-    links = 0
-    try:
-        while waiting:
-            part = waiting.pop()
-            if part == "..":
-                os.close(folders.pop())
-                if not folders:
-                    raise _said(errno.EXDEV, path)
-            elif part != ".":
-                last = not waiting
-                target = None if last and flags & os.O_NOFOLLOW else _target(part, folders[-1])
-                if target is not None:
-                    links += 1
-                    if links > _LINKS_MAX:
-                        raise _said(errno.ELOOP, path)
-                    waiting.extend(_parts(target))
-                elif last:
-                    return os.open(part, flags | os.O_NOFOLLOW, dir_fd=folders[-1])
-                else:
-                    folders.append(os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folders[-1]))
-        return os.open(".", flags, dir_fd=folders[-1])
-    finally:
-        for folder in folders:
-            os.close(folder)
-
-
-def _parts(path: str) -> list[str]:
-    """Give the parts of a path, the first one last. A slash at the end asks for a folder: `.`."""
-    if path.startswith("/"):
-        raise _said(errno.EXDEV, path)
-    if path == "":
-        raise _said(errno.ENOENT, path)
-    parts = [part for part in path.split("/") if part]
-    return list(reversed([*parts, "."] if path.endswith("/") else parts))
-
-
-def _said(code: int, path: str) -> OSError:
-    return OSError(code, os.strerror(code), path)
-
-
-def _target(name: str, folder: int) -> str | None:
-    """Give where a link leads, `None` if it is no link."""
-    if not stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-        return None
-    return os.readlink(name, dir_fd=folder)
-
-
 def folder_beneath(root: int, path: str) -> int:
     """Give a descriptor of a folder below another (`""` for itself), making what is missing."""
     if path == "":
         return os.dup(root)
     try:
-        return open_beneath(root, path, _FOLDER)
+        return open_beneath(root, path, FOLDER)
     except FileNotFoundError:
         pass
     parts = path.split("/")
     for depth, name in enumerate(parts):
         _make_folder(root, "/".join(parts[:depth]) or ".", name)
-    return open_beneath(root, path, _FOLDER)
+    return open_beneath(root, path, FOLDER)
 
 
 def _make_folder(root: int, above: str, name: str) -> None:
-    parent = open_beneath(root, above, _FOLDER)
+    parent = open_beneath(root, above, FOLDER)
     try:
         os.mkdir(name, dir_fd=parent)
     except FileExistsError:  # it was there, another writer made it, or it is a link
@@ -224,24 +163,25 @@ def _make_folder(root: int, above: str, name: str) -> None:
         os.close(parent)
 
 
-def rename_new(folder: int, old: str, new: str) -> None:
-    """Rename within a folder in one step; `FileExistsError` if the new name is taken.
+def rename_new(folder: int, old: str, new: str, into: int | None = None) -> None:
+    """Rename in one step, within a folder or `into` another; `FileExistsError` if it is taken.
 
     Works for files everywhere that hard links do, for folders where the kernel can
     (`RENAME_NOREPLACE`); `EOPNOTSUPP` elsewhere.
     """
     try:
-        renameat2(folder, old, new, RENAME_NOREPLACE)
+        renameat2(folder, old, new, RENAME_NOREPLACE, into)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):
             raise
-        link_new(folder, old, new)
+        link_new(folder, old, new, into)
 
 
-def link_new(folder: int, old: str, new: str) -> None:
-    """Do what `rename_new` does, for a file, without `renameat2`."""
+def link_new(folder: int, old: str, new: str, into: int | None = None) -> None:
+    """Do what `rename_new` does, for a file, without `renameat2`; it has both names for a moment."""
+    target = folder if into is None else into
     try:
-        os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        os.link(old, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
     except OSError as error:
         # What link says of folders, and of file systems without hard links.
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):

@@ -50,9 +50,10 @@ def openat2(folder: int, path: str, flags: int) -> int:
     return _checked("syscall", path, _SYS_OPENAT2, folder, os.fsencode(path), how, _HOW_BYTES)
 
 
-def renameat2(folder: int, old: str, new: str, flags: int) -> None:
-    """Rename within a folder, with `RENAME_NOREPLACE` or `RENAME_EXCHANGE`."""
-    _checked("renameat2", new, folder, os.fsencode(old), folder, os.fsencode(new), flags)
+def renameat2(folder: int, old: str, new: str, flags: int, into: int | None = None) -> None:
+    """Rename within a folder, or `into` another, with `RENAME_NOREPLACE` or `RENAME_EXCHANGE`."""
+    target = folder if into is None else into
+    _checked("renameat2", new, folder, os.fsencode(old), target, os.fsencode(new), flags)
 
 
 def link_open(fd: int, folder: int, name: str) -> None:
