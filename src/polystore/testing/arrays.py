@@ -35,11 +35,13 @@ __all__ = [
     "PLAIN_DTYPES",
     "ArrayExample",
     "DtypeWords",
+    "EveryDtype",
     "Layout",
     "array_examples",
     "arrays",
     "dtype_of",
     "dtypes",
+    "every_dtype",
     "filled",
     "images",
     "shapes",
@@ -107,6 +109,34 @@ class ArrayExample:
     def array(self) -> NDArray[Any]:
         """Give the array: a new one at each call, of the same bits."""
         return _laid_out(filled(self.seed, dtype_of(self.dtype), self.shape), self.layout)
+
+
+@frozen
+class EveryDtype:
+    """One array of each dtype there is, all of one shape and layout.
+
+    >>> EveryDtype((2, 3)).examples()[0]
+    ArrayExample(dtype='b1', shape=(2, 3), seed=0, layout='c')
+    """
+
+    shape: tuple[int, ...]
+    seed: int = 0
+    layout: Layout = "c"
+
+    def examples(self) -> tuple[ArrayExample, ...]:
+        """Give the words of each array."""
+        words = map(words_of, EVERY_DTYPE)
+        return tuple(ArrayExample(each, self.shape, self.seed, self.layout) for each in words)
+
+
+def every_dtype() -> st.SearchStrategy[EveryDtype]:
+    """Give shapes, bits and layouts in which to try every dtype.
+
+    >>> from hypothesis import find
+    >>> find(every_dtype(), lambda example: len(example.shape) == 1)
+    EveryDtype(shape=(0,), seed=0, layout='c')
+    """
+    return st.builds(EveryDtype, shapes(), st.integers(0, 2**32 - 1), st.sampled_from(LAYOUTS))
 
 
 @st.composite

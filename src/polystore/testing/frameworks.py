@@ -1,0 +1,221 @@
+"""The laws of frameworks: the same bits there and back, and memory shared just as asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import TypeVar, cast, get_args
+
+import numpy as np
+from hypothesis import strategies as st
+
+from polystore.core.dtypes import PLAIN_DTYPES
+from polystore.core.errors import UnsupportedPayload
+from polystore.core.outcome import is_successful
+from polystore.core.records import Casting, Framework, Transfer
+from polystore.core.registry import Record, Registry
+from polystore.testing.arrays import ArrayExample, EveryDtype, Layout, array_examples, every_dtype
+from polystore.testing.expect import done, expect, refused
+from polystore.testing.framework_arrays import CAST, FREE, host, is_taken, on_host, same, taken
+from polystore.testing.framework_memory import (
+    arrives_by_dlpack,
+    copies_when_told,
+    is_placed,
+    shares_when_told,
+    shares_where_it_can,
+    source_unchanged,
+)
+from polystore.testing.home import home_of
+from polystore.testing.law import Law, Make, no_config
+
+__all__ = ["FRAMEWORK_LAWS", "NO_DEVICES"]
+
+E = TypeVar("E")
+
+NO_DEVICES = ("no such device", "cpu:4096", "cuda:4096", "-", "cpu:x")
+"""Words that no framework has for a device."""
+
+_FOREIGN = (None, True, 3, 2.5, "text", b"bytes", [1.0], {"a": 1}, object(), slice(3), range(3))
+"""Values that are no arrays."""
+
+
+def _comes_back(framework: Framework[object], example: ArrayExample) -> None:
+    array = host(example)
+    there = framework.from_host(array, FREE)
+    if not taken(there, f"from_host of {example}"):
+        return
+    back = on_host(framework, there.unwrap())
+    expect(type(back) is np.ndarray, f"to_host gave a {type(back).__name__}")
+    same(array, back, f"{example} came back changed")
+
+
+def _every_dtype_comes_back(framework: Framework[object], example: EveryDtype) -> None:
+    for each in example.examples():
+        _comes_back(framework, each)
+
+
+def _takes_something(framework: Framework[object], example: EveryDtype) -> None:
+    taken = [it for it in example.examples() if is_taken(framework, it)]
+    expect(bool(taken), "from_host refused every dtype")
+
+
+def _owns_its_own(framework: Framework[object], example: ArrayExample) -> None:
+    for value in _FOREIGN:
+        expect(framework.owns(value) is False, f"owns({value!r}) is {framework.owns(value)!r}")
+    array = host(example)
+    there = framework.from_host(array, FREE)
+    if not is_successful(there):
+        return
+    value = there.unwrap()
+    expect(framework.owns(value) is True, f"owns is {framework.owns(value)!r} of its own array")
+    if type(value) is not np.ndarray:
+        expect(framework.owns(array) is False, "owns is not False of an array of NumPy")
+
+
+def _owning_imports_nothing(framework: Framework[object], _example: None) -> None:
+    """Ask in a fresh process; a record that has no name in a module cannot be asked there."""
+    home = home_of(framework, no_config)
+    if home.record == "record":
+        return
+    lines = (
+        home.imports[0],
+        "import sys",
+        "before = set(sys.modules)",
+        f"asked = [{home.record}.owns(it) for it in (None, 1, 'text', [1.0], dict(), object())]",
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))",
+    )
+    run = subprocess.run(  # noqa: S603 - the code is that of the lines above
+        [sys.executable, "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    expect(run.returncode == 0, f"it ended with {run.returncode}: {run.stderr[-500:]}")
+    new = set(run.stdout.split()) - sys.stdlib_module_names - {"polystore"}
+    expect(not new, f"owns imported {', '.join(sorted(new))}")
+
+
+def _no_such_device(framework: Framework[object], example: str) -> None:
+    array = ArrayExample("<f4", (2, 3)).array()
+    for copy in (None, True, False):
+        there = framework.from_host(array, Transfer(device=example, copy=copy))
+        refused(there, f"from_host with the device {example!r}", UnsupportedPayload)
+        value = framework.from_host(array, FREE)
+        if framework.place is not None and is_successful(value):
+            placed = framework.place(value.unwrap(), Transfer(device=example, copy=copy))
+            refused(placed, f"place with the device {example!r}", UnsupportedPayload)
+
+
+def _casts_as_numpy(framework: Framework[object], example: ArrayExample) -> None:
+    array = host(example)
+    there = framework.from_host(array, CAST)
+    if not taken(there, f"from_host of {example} under same_kind"):
+        expect(not is_taken(framework, example), "exact takes it, and same_kind does not")
+        return
+    back = on_host(framework, there.unwrap())
+    if is_taken(framework, example):
+        same(array, back, "exact takes it, and same_kind changed it")
+        return
+    kind = f"{array.dtype} became {back.dtype}"
+    expect(np.can_cast(array.dtype, back.dtype, "same_kind"), f"{kind}, of another kind")
+    with np.errstate(all="ignore"):
+        same(array.astype(back.dtype, casting="same_kind"), back, kind)
+
+
+def _always_an_outcome(
+    framework: Framework[object], example: tuple[ArrayExample, Transfer]
+) -> None:
+    made, transfer = example
+    there = framework.from_host(host(made), transfer)
+    if taken(there, f"from_host of {made} with {transfer}"):
+        value = there.unwrap()
+        taken(framework.to_host(value, transfer), f"to_host with {transfer}")
+        if framework.place is not None:
+            taken(framework.place(value, transfer), f"place with {transfer}")
+
+
+def _is_found(framework: Framework[object], example: ArrayExample) -> None:
+    registry = done(Registry.of(framework), "a registry of it")
+    found = done(registry.find_framework(framework.name), f"finding {framework.name!r}")
+    expect(found is framework, f"under {framework.name!r} another record is found")
+    there = framework.from_host(host(example), FREE)
+    if is_successful(there):
+        owner = done(registry.find_owner(there.unwrap()), "finding the owner of its array")
+        expect(owner is framework, "its array is another's")
+
+
+def _law(
+    name: str,
+    examples: st.SearchStrategy[E],
+    holds: Callable[[Framework[object], E], None],
+    needs: tuple[str, ...] = (),
+    share: float = 1.0,
+) -> Law:
+    def trial(record: Record, _make: Make, example: object, /) -> None:
+        expect(isinstance(record, Framework), f"{record!r} is no framework")
+        holds(cast("Framework[object]", record), cast("E", example))
+
+    return Law(name, ("owns", "to_host", "from_host", *needs), examples, trial, share)
+
+
+_EXPORTED = array_examples(
+    st.sampled_from([np.dtype(name) for name in sorted(PLAIN_DTYPES)]),
+    layout=st.sampled_from(cast("tuple[Layout, ...]", ("c", "offset", "fortran", "read-only"))),
+)
+"""Arrays that DLPack can say: PyTorch ends the process at others."""
+
+_TRANSFERS = st.builds(
+    Transfer,
+    copy=st.sampled_from((None, True, False)),
+    casting=st.sampled_from(get_args(Casting)),
+)
+
+FRAMEWORK_LAWS: tuple[Law, ...] = (
+    _law("an array comes back with the same bits, or is refused", array_examples(), _comes_back),
+    _law(
+        "every dtype comes back with the same bits, or is refused",
+        every_dtype(),
+        _every_dtype_comes_back,
+        share=0.1,
+    ),
+    _law("a framework takes something", st.just(EveryDtype((2, 3))), _takes_something),
+    _law("a framework owns its own arrays and nothing else", array_examples(), _owns_its_own),
+    _law("owns imports nothing", st.none(), _owning_imports_nothing),
+    _law("copy=False shares memory, or is refused", array_examples(), shares_when_told),
+    _law("copy=True shares no memory", array_examples(), copies_when_told),
+    _law(
+        "copy=None shares memory where copy=False is granted",
+        array_examples(),
+        shares_where_it_can,
+    ),
+    _law("what is handed over is left as it was", array_examples(), source_unchanged, share=0.5),
+    _law("a device that is not there is refused", st.sampled_from(NO_DEVICES), _no_such_device),
+    _law(
+        "same_kind is NumPy's cast, and changes nothing that exact takes",
+        array_examples(),
+        _casts_as_numpy,
+    ),
+    _law(
+        "every failure of a framework is a value",
+        st.tuples(array_examples(), _TRANSFERS),
+        _always_an_outcome,
+    ),
+    _law(
+        "from_dlpack gives the same bits, or declines",
+        _EXPORTED,
+        arrives_by_dlpack,
+        ("from_dlpack",),
+        share=0.5,
+    ),
+    _law("place gives the same bits, and copies as asked", array_examples(), is_placed, ("place",)),
+    _law(
+        "a registry finds a framework by its name and its arrays",
+        array_examples(),
+        _is_found,
+        share=0.1,
+    ),
+)
+"""The laws of a `Framework`."""
