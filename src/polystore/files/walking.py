@@ -1,0 +1,150 @@
+"""What is in a folder of a store, page by page, whatever functions its record has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Literal, TypeVar
+
+from attrs import frozen
+
+from polystore.boundary import guarded
+from polystore.core.errors import NotAFile, NotFound, StorageError
+from polystore.core.key import Key
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.records import Child, Page
+from polystore.files.target import Target, located, unsupported
+
+__all__ = ["Below", "Found", "children", "direct_files", "has_listing", "pages", "walked"]
+
+T = TypeVar("T")
+
+Found = Literal["file", "folder"]
+"""What a child is once its link, if it is one, has been followed; a broken link counts as a file,
+because it is listed, moved and deleted like one."""
+
+
+@frozen
+class Below:
+    """What is below a folder: `folders` from the top down, `links` to folders, and `files`."""
+
+    folders: tuple[Key, ...]
+    links: tuple[Key, ...]
+    files: tuple[Key, ...]
+
+
+def has_listing(target: Target) -> bool:
+    """Whether the record of the store has a function that lists."""
+    return target.backend.list is not None or target.backend.children is not None
+
+
+def pages(target: Target) -> Iterator[Outcome[Page]]:
+    """Give the keys below a folder as the record lists them; what it raises is a failure."""
+    listing = target.backend.list
+    if listing is None:
+        yield Failure(unsupported(target, "list its keys"))
+        return
+    yield from _safely(lambda: listing(target.handle, target.key), target)
+
+
+def children(target: Target) -> Iterator[Outcome[tuple[Child, ...]]]:
+    """Give what stands directly in a folder; where folders are but parts of keys, by their keys."""
+    record = target.backend.children
+    if record is None:
+        yield from _derived(target)
+        return
+    yield from _safely(lambda: record(target.handle, target.key), target)
+
+
+def direct_files(target: Target) -> Iterator[Outcome[Page]]:
+    """Give the files, and the links to files, that stand directly in a folder."""
+    for page in children(target):
+        yield page.map(
+            lambda some: tuple(child.key for child in some if _kind(target, child) == "file")
+        )
+
+
+def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
+    """Give all that is below a folder, or directly in it; the first failure is the outcome.
+
+    Links to folders are not entered, so that a circle of them ends.
+    """
+    folders: list[Key] = []
+    links: list[Key] = []
+    files: list[Key] = []
+    waiting = [target]
+    for current in waiting:
+        for page in children(current):
+            if not is_successful(page):
+                return Failure(page.failure())
+            for child in page.unwrap():
+                kind = _kind(target, child)
+                if kind == "file":
+                    files.append(child.key)
+                elif child.kind == "link":
+                    links.append(child.key)
+                elif kind == "folder":
+                    folders.append(child.key)
+                    if recursive:
+                        waiting.append(target.at(child.key))
+    return Success(Below(tuple(folders), tuple(links), tuple(files)))
+
+
+def _kind(target: Target, child: Child) -> Found | None:
+    """Say what a child is; `None` for a link that is gone by now, or leads to a pipe or a device.
+
+    What a link leads to that may not be looked at is a file: reading it says why.
+    """
+    if child.kind != "link":
+        return child.kind
+    status = target.backend.stat
+    if status is None:
+        return "file"
+    found = status(target.handle, child.key)
+    if is_successful(found):
+        return "folder" if found.unwrap().kind == "folder" else "file"
+    return None if isinstance(found.failure(), (NotFound, NotAFile)) else "file"
+
+
+def _derived(target: Target) -> Iterator[Outcome[tuple[Child, ...]]]:
+    """Give the children that the keys below a folder make, each once."""
+    start = len(target.key) + 1 if target.key else 0
+    known: set[str] = set()
+    for page in pages(target):
+        if not is_successful(page):
+            yield Failure(page.failure())
+            continue
+        some: list[Child] = []
+        for key in page.unwrap():
+            end = key.find("/", start)
+            if end < 0:
+                some.append(Child(key, "file"))
+            elif key[:end] not in known:
+                known.add(key[:end])
+                some.append(Child(Key(key[:end]), "folder"))
+        yield Success(tuple(some))
+
+
+def _safely(begin: Callable[[], Iterator[Outcome[T]]], target: Target) -> Iterator[Outcome[T]]:
+    """Give the pages that a record gives; if it raises, a last one that says so."""
+    began = guarded(lambda: Success(begin()), target.key)
+    if not is_successful(began):
+        yield Failure(_placed(began.failure(), target))
+        return
+    upcoming = began.unwrap()
+    try:
+        while True:
+            page = guarded(lambda: Success(next(upcoming, None)), target.key)
+            if not is_successful(page):
+                yield Failure(_placed(page.failure(), target))
+                return
+            given = page.unwrap()
+            if given is None:
+                return
+            yield given.alt(lambda error: _placed(error, target))
+    finally:
+        if isinstance(upcoming, Generator):
+            upcoming.close()
+
+
+def _placed(error: StorageError, target: Target) -> StorageError:
+    return located(error, target.key, target.config)
