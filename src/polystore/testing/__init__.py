@@ -5,4 +5,36 @@ A third party needs a maker of fresh configs and four lines:
     @pytest.mark.parametrize("law", laws_for(STORE), ids=str)
     def test_store(law: Law) -> None:
         law.check(STORE, fresh_store)
+
+A broken law is told as the smallest example that breaks it, and as code that tries it again: that
+code imports all names from here. It needs hypothesis, which the extra `testing` brings.
 """
+
+from polystore.core.item import Metadata
+from polystore.core.records import Transfer
+from polystore.testing.arrays import ArrayExample, EveryDtype, array_examples, arrays
+from polystore.testing.catalogue import EVERY_LAW, law_named, laws_for
+from polystore.testing.key_examples import keys
+from polystore.testing.law import Law, LawBroken, no_config
+from polystore.testing.samples import ArraysExample, Sample, TableExample, metadatas, payloads
+
+__all__ = [
+    "EVERY_LAW",
+    "ArrayExample",
+    "ArraysExample",
+    "EveryDtype",
+    "Law",
+    "LawBroken",
+    "Metadata",
+    "Sample",
+    "TableExample",
+    "Transfer",
+    "array_examples",
+    "arrays",
+    "keys",
+    "law_named",
+    "laws_for",
+    "metadatas",
+    "no_config",
+    "payloads",
+]

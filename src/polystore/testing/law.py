@@ -7,6 +7,7 @@ breaks it and the code that tries just that one again.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -15,11 +16,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from polystore.core.registry import Record
+from polystore.testing.home import home_of
 
-__all__ = ["Law", "LawBroken", "Make", "no_config"]
+__all__ = ["Law", "LawBroken", "Make", "any_record", "no_config"]
 
 Make: TypeAlias = Callable[[], object]
 """Gives a config of a store that is new and empty, another one at each call."""
+
+_NO_ALARMS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
 
 class LawBroken(AssertionError):
@@ -29,6 +33,19 @@ class LawBroken(AssertionError):
 def no_config() -> object:
     """Stand for the maker where none is needed: formats and frameworks have no configs."""
     return None
+
+
+def any_record(_record: Record, /) -> bool:
+    """Say that a law speaks of every record with the fields that it needs."""
+    return True
+
+
+@frozen
+class _Seen:
+    """An example that broke the law, and the exception that said so."""
+
+    example: object
+    exception: Exception
 
 
 @frozen
@@ -41,6 +58,11 @@ class Law:
     - `holds(record, make, example)`: raises `AssertionError`, with what was seen, if it does not.
     - `share`: of the examples that hypothesis is set to try, what part is enough, for laws whose
       examples are slow.
+    - `fits(record)`: whether the law says something about a record that has those fields.
+
+    >>> from polystore.testing import law_named
+    >>> str(law_named("a store holds something"))
+    'a store holds something'
     """
 
     name: str
@@ -48,77 +70,74 @@ class Law:
     examples: st.SearchStrategy[object] = field(repr=False)
     holds: Callable[[Record, Make, object], None] = field(repr=False)
     share: float = 1.0
+    fits: Callable[[Record], bool] = field(default=any_record, repr=False)
 
     def __str__(self) -> str:
         """Give the name."""
         return self.name
 
-    def check(self, record: Record, make: Make = no_config) -> None:
+    def check(
+        self, record: Record, make: Make = no_config, max_examples: int | None = None
+    ) -> None:
         """Try the law on a record; raise `LawBroken` if it does not hold.
 
         `make` gives configs of new, empty stores; formats and frameworks need none. The number of
-        examples is that of hypothesis's settings.
+        examples is at most `max_examples`, or that of hypothesis's settings.
         """
-        tried: list[object] = []
+        failed: list[_Seen] = []
 
         def trial(example: object) -> None:
-            tried[:] = [example]
-            self.holds(record, make, example)
+            try:
+                self.holds(record, make, example)
+            except Exception as exception:
+                failed[:] = [_Seen(example, exception)]
+                raise
 
+        most = settings().max_examples if max_examples is None else max_examples
         how = settings(
-            max_examples=max(int(settings().max_examples * self.share), 1),
+            max_examples=max(int(most * self.share), 1),
             phases=(Phase.explicit, Phase.generate, Phase.shrink),
             derandomize=True,
             database=None,
             deadline=None,
             report_multiple_bugs=False,
-            suppress_health_check=(
-                HealthCheck.too_slow,
-                HealthCheck.data_too_large,
-                HealthCheck.filter_too_much,
-            ),
+            suppress_health_check=_NO_ALARMS,
         )
         try:
             how(given(self.examples)(trial))()
-        except Exception as seen:
-            raise LawBroken(self._told(record, make, tried[-1:], seen)) from seen
+        except Exception as raised:  # noqa: BLE001 - whatever a record raises breaks the law
+            # Hypothesis tries the smallest example last. Where that did not fail again (a race),
+            # the one that did is told.
+            seen = failed[-1] if failed else None
+            told = self._told(record, make, seen) if seen else f"{self.name}\n\nno trial: {raised}"
+            raise LawBroken(told) from (seen.exception if seen else raised)
 
     def replay(self, record: Record, make: Make, example: object) -> None:
         """Try the law on one example: the line that a `LawBroken` shows."""
         try:
             self.holds(record, make, example)
-        except Exception as seen:
-            raise LawBroken(self._told(record, make, [example], seen)) from seen
+        except Exception as exception:
+            raise LawBroken(self._told(record, make, _Seen(example, exception))) from exception
 
-    def _told(self, record: Record, make: Make, tried: list[object], seen: Exception) -> str:
-        example = repr(tried[0]) if tried else "(none could be drawn)"
-        home = _home(record, make)
-        known = f"from {home.module} import {', '.join(home.names)}" if home.names else ""
-        needed = f", {home.make}" if home.make else ""
+    def _told(self, record: Record, make: Make, seen: _Seen) -> str:
+        home = home_of(record, make)
+        code = (
+            "from polystore.testing import *",
+            *home.imports,
+            f"law_named({self.name!r}).replay({home.record}, {home.make}, {seen.example!r})",
+        )
         return (
             f"{self.name}\n\n"
-            f"seen: {type(seen).__name__}: {seen}\n"
-            f"smallest example: {example}\n\n"
-            "To try it again:\n\n"
-            "    from polystore.testing import *\n"
-            f"    {known}\n"
-            f"    law_named({self.name!r}).replay({home.record}{needed}, {example})\n"
+            f"seen: {_words(seen.exception)}\n"
+            f"smallest example: {seen.example!r}\n\n"
+            "To try it again:\n\n" + "".join(f"    {line}\n" for line in code)
         )
 
 
-@frozen
-class _Home:
-    """Where code finds a record and its maker: the module, and their names in it."""
-
-    module: str
-    record: str
-    make: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names to import, as far as they are known."""
-        return tuple(name for name in (self.record, self.make) if name and self.module)
-
-
-def _home(record: Record, make: Make) -> _Home:
-    raise NotImplementedError
+def _words(exception: Exception) -> str:
+    """Give what a law saw; of what a record raised, also what and where."""
+    if type(exception) is AssertionError:
+        return str(exception)
+    where = traceback.extract_tb(exception.__traceback__)[-1:]
+    place = "".join(f", in {it.name} ({it.filename}:{it.lineno})" for it in where)
+    return f"it raised {type(exception).__name__}: {exception}{place}"

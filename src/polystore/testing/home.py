@@ -1,0 +1,67 @@
+"""Where code finds a record and the maker of its configs: what a reproduction has to import."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import cast
+
+from attrs import frozen
+
+from polystore.core.records import Backend, ByteStore
+from polystore.core.registry import Record
+
+__all__ = ["Home", "home_of"]
+
+
+@frozen
+class Home:
+    """The names of a record and a maker, and the lines that import them.
+
+    What has no name in any module is called `record` or `make`, and a comment says so.
+    """
+
+    record: str
+    make: str
+    imports: tuple[str, ...]
+
+
+def home_of(record: Record, make: Callable[[], object]) -> Home:
+    """Give the names under which the modules of the maker and of the record hold the two.
+
+    >>> from polystore.backends.disk import DISK
+    >>> from polystore.testing.law import no_config
+    >>> home_of(DISK, no_config).imports[0]
+    'from polystore.backends.disk import DISK'
+    """
+    modules = tuple(_modules(record, make))
+    record_name, record_line = _name_of(record, modules, "record", "the record")
+    make_name, make_line = _name_of(make, modules, "make", "the maker of its configs")
+    return Home(record_name, make_name, (record_line, make_line))
+
+
+def _name_of(
+    value: object, modules: tuple[ModuleType, ...], placeholder: str, words: str
+) -> tuple[str, str]:
+    """Give the name of a value in the first module that has it, and the line that imports it."""
+    for module in modules:
+        for name, held in cast("dict[str, object]", vars(module)).items():
+            if held is value and not name.startswith("_"):
+                return name, f"from {module.__name__} import {name}"
+    return placeholder, f"# {placeholder}: {words}, which has no name in a module"
+
+
+def _modules(record: Record, make: object) -> Iterator[ModuleType]:
+    """Give the modules that may name the two, the maker's first."""
+    makers = [make]
+    if isinstance(record, (Backend, ByteStore)):
+        makers += [record.open, record.config]
+    else:
+        makers += [getattr(record, "encode", None), getattr(record, "to_host", None)]
+    seen: set[str] = set()
+    for maker in makers:
+        name: object = getattr(maker, "__module__", None)
+        if isinstance(name, str) and name not in seen and name in sys.modules:
+            seen.add(name)
+            yield sys.modules[name]

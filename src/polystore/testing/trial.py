@@ -1,0 +1,256 @@
+"""A trial: a new store, opened by a dispatcher of its own, and what laws ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from attrs import frozen
+
+from polystore.core.errors import NotFound
+from polystore.core.item import Item, Metadata, Saved
+from polystore.core.key import Key
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.payload import Payload
+from polystore.core.records import Backend, ByteStore, Child, IfExists, Stat, Store
+from polystore.core.registry import Record, Registry
+from polystore.discover import default_registry
+from polystore.dispatch import Dispatcher
+from polystore.steps.load import Load
+from polystore.steps.save import Save
+from polystore.testing.arrays import ArrayExample
+from polystore.testing.expect import done, expect, refused, word_of
+from polystore.testing.law import Law, Make
+from polystore.testing.sameness import difference
+from polystore.testing.samples import ArraysExample, Sample, TableExample
+
+if TYPE_CHECKING:
+    from hypothesis import strategies as st
+
+__all__ = ["StandIn", "Trial", "registry_with", "stand_in", "store_law", "trial_of"]
+
+E = TypeVar("E")
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=8)
+def registry_with(record: Record) -> Registry:
+    """Give the default registry with the record in it, instead of one of the same key."""
+    return done(default_registry().replacing(record), "registering the record")
+
+
+@frozen
+class StandIn:
+    """Small payloads of a kind that the store takes, by number, where any payload will do."""
+
+    suffix: str
+    payload: Callable[[int], Payload]
+
+
+def _array(number: int) -> Payload:
+    return ArrayExample("|u1", (2, 3), seed=number).array()
+
+
+def _arrays(number: int) -> Payload:
+    return Sample("", ArraysExample((("a", ArrayExample("|u1", (3,), seed=number)),))).payload()
+
+
+def _table(number: int) -> Payload:
+    return Sample("", TableExample((("a", ArrayExample("<i8", (3,), seed=number)),))).payload()
+
+
+def _json(number: int) -> Payload:
+    return {"number": number}
+
+
+_STAND_INS = (
+    StandIn(".npy", _array),
+    StandIn(".json", _json),
+    StandIn(".txt", str),
+    StandIn(".npz", _arrays),
+    StandIn(".csv", _table),
+)
+
+
+@frozen
+class Trial:
+    """A store under trial. `key` and `payload` give what it takes, by a letter and by a number.
+
+    What a function of the record raises, or gives that is no outcome, breaks the law.
+    """
+
+    record: Record
+    make: Make
+    config: Store[Payload, Payload]
+    dispatcher: Dispatcher
+    backend: Backend[object, object]
+    handle: object
+
+    @property
+    def kind(self) -> StandIn:
+        """The payloads that stand for any in this store."""
+        return stand_in(self.record, self.make)
+
+    def key(self, words: str) -> str:
+        """Give a key with a suffix that the store knows, at each of its parts.
+
+        Every part may then be a folder or a file: `"a/b"` is `"a.npy/b.npy"`.
+        """
+        return "/".join(part + self.kind.suffix for part in words.split("/"))
+
+    def payload(self, number: int) -> Payload:
+        """Give a payload; another for each number."""
+        return self.kind.payload(number)
+
+    def save(
+        self,
+        key: str,
+        payload: Payload,
+        if_exists: IfExists = "fail",
+        metadata: Metadata = Metadata(),
+    ) -> Outcome[Saved]:
+        """Save under a key, as users do."""
+        outcome = self.dispatcher.run(Save(self.config, if_exists), Item(key, payload, metadata))
+        word_of(outcome, f"saving under {key!r}")
+        return outcome
+
+    def load(self, key: str) -> Outcome[Item[Payload]]:
+        """Load what is under a key, as users do."""
+        outcome = self.dispatcher.run(Load[Payload](self.config), key)
+        word_of(outcome, f"loading {key!r}")
+        return outcome
+
+    def fill(self, *words: str) -> dict[str, Payload]:
+        """Save a payload under each of the keys, and give them; where it cannot, the law fails."""
+        filled = {self.key(word): self.payload(number) for number, word in enumerate(words)}
+        for key, payload in filled.items():
+            done(self.save(key, payload), f"saving under {key!r}")
+        return filled
+
+    def expect_under(self, key: str, wanted: Payload) -> None:
+        """Expect that a load of the key gives just this."""
+        found = done(self.load(key), f"loading {key!r}").payload
+        differs = difference(wanted, found)
+        expect(differs is None, f"what was saved under {key!r} came back otherwise: {differs}")
+
+    def expect_nothing(self, key: str) -> None:
+        """Expect that nothing is under the key, whoever is asked."""
+        refused(self.load(key), f"loading {key!r}, where nothing is", NotFound)
+        if self.backend.stat is not None:
+            refused(self.stat(key), f"stat of {key!r}, where nothing is", NotFound)
+        if self.backend.list is not None:
+            expect(key not in self.every_key(), f"{key!r} is listed, where nothing is")
+
+    def stat(self, key: str) -> Outcome[Stat]:
+        """Say what stands under a key."""
+        outcome = _there(self.backend.stat)(self.handle, Key(key))
+        word_of(outcome, f"stat of {key!r}")
+        return outcome
+
+    def delete(self, key: str) -> Outcome[None]:
+        """Delete what is under a key."""
+        outcome = _there(self.backend.delete)(self.handle, Key(key))
+        word_of(outcome, f"deleting {key!r}")
+        return outcome
+
+    def move(self, old: str, new: str, if_exists: IfExists = "fail") -> Outcome[bool]:
+        """Move what is under a key."""
+        outcome = _there(self.backend.move)(self.handle, Key(old), Key(new), if_exists)
+        word_of(outcome, f"moving {old!r} to {new!r}")
+        return outcome
+
+    def listing(self, folder: str = "") -> Outcome[tuple[str, ...]]:
+        """Give the keys below a folder, or the first error among its pages."""
+        pages = _joined(_there(self.backend.list)(self.handle, folder), f"listing {folder!r}")
+        return pages.map(lambda keys: tuple(map(str, keys)))
+
+    def every_key(self, folder: str = "") -> frozenset[str]:
+        """Give the keys below a folder, each of which must be listed once; none if it is not there.
+
+        A store that was never saved to may not be there yet.
+        """
+        outcome = self.listing(folder)
+        if not is_successful(outcome) and isinstance(outcome.failure(), NotFound):
+            return frozenset()
+        listed = done(outcome, f"listing {folder!r}")
+        twice = sorted({key for key in listed if listed.count(key) > 1}) if listed else []
+        expect(not twice, f"listed more than once: {twice}")
+        return frozenset(listed)
+
+    def expect_listed(self, wanted: Iterable[str], when: str = "") -> None:
+        """Expect that just these keys are listed, if the store lists."""
+        if self.backend.list is None:
+            return
+        found, keys = set(self.every_key()), set(wanted)
+        expect(found == keys, f"listed are {sorted(found)}{when}; there should be {sorted(keys)}")
+
+    def children(self, folder: str = "") -> Outcome[tuple[Child, ...]]:
+        """Give what stands directly in a folder, or the first error among the pages."""
+        pages = _there(self.backend.children)(self.handle, folder)
+        return _joined(pages, f"the children of {folder!r}")
+
+
+def _there(function: Callable[..., T] | None) -> Callable[..., T]:
+    """Give a function of a record that the law's `needs` say is there."""
+    if function is None:
+        raise AssertionError("the law needs a function that the record does not have")
+    return function
+
+
+def _joined(pages: Iterator[Outcome[tuple[T, ...]]], what: str) -> Outcome[tuple[T, ...]]:
+    found: list[T] = []
+    for page in pages:
+        word_of(page, what)
+        if not is_successful(page):
+            return Failure(page.failure())
+        found.extend(page.unwrap())
+    return Success(tuple(found))
+
+
+@contextmanager
+def trial_of(record: Record, make: Make) -> Generator[Trial]:
+    """Open a new store with a dispatcher of its own, and close it in the end."""
+    config = make()
+    if not isinstance(record, (Backend, ByteStore)) or type(config) is not record.config:
+        raise AssertionError(f"the maker gave {config!r}, which is no config of the record's")
+    dispatcher = Dispatcher(registry_with(record))
+    try:
+        opened = done(dispatcher.open(config), f"opening {config!r}")
+        store = cast("Store[Payload, Payload]", config)
+        yield Trial(record, make, store, dispatcher, opened.backend, opened.handle)
+    finally:
+        dispatcher.pool.close()
+
+
+@lru_cache(maxsize=64)
+def stand_in(record: Record, make: Make) -> StandIn:
+    """Give a kind of payload that stores of this record take: arrays, if they do.
+
+    `AssertionError` if they take none of all kinds.
+    """
+    refusals: list[str] = []
+    for kind in _STAND_INS:
+        with trial_of(record, make) as trial:
+            saved = trial.save("a" + kind.suffix, kind.payload(1))
+            if is_successful(saved):
+                return kind
+            refusals.append(f"{kind.suffix}: {saved.failure()}")
+    raise AssertionError("the store takes no payload of any kind: " + "; ".join(refusals))
+
+
+def store_law(
+    name: str,
+    needs: tuple[str, ...],
+    examples: st.SearchStrategy[E],
+    holds: Callable[[Trial, E], None],
+    share: float = 1.0,
+) -> Law:
+    """Give a law that is tried on a new store for each example."""
+
+    def tried(record: Record, make: Make, example: object) -> None:
+        with trial_of(record, make) as trial:
+            holds(trial, cast("E", example))
+
+    return Law(name, needs, examples, tried, share)
