@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Never, TypeVar
+from typing import TYPE_CHECKING, Never, TypeVar, cast
 
-from polystore.core.item import Saved
+from polystore.boundary import called
+from polystore.core.errors import InvalidSpec, NotFound, UnsupportedPayload
+from polystore.core.item import Item, Saved
 from polystore.core.key import KeyLike
-from polystore.core.outcome import Outcome
-from polystore.core.records import Sink, Store
+from polystore.core.outcome import (
+    Failure,
+    Outcome,
+    Success,
+    and_then,
+    is_outcome,
+    is_successful,
+)
+from polystore.core.records import Sink, Source, Store
+from polystore.dispatch import Dispatcher, default_dispatcher
+from polystore.files.target import Target, on_key, unchangeable
+from polystore.steps.apply import Apply
+from polystore.steps.load import Load
+from polystore.steps.save import Save
 
 if TYPE_CHECKING:
-    from polystore.dispatch import Dispatcher
+    from polystore.core.payload import Payload
 
 __all__ = ["LOCK_TIMEOUT_S", "locked", "update"]
 
@@ -31,8 +45,22 @@ def locked(
     *,
     dispatcher: Dispatcher | None = None,
 ) -> Outcome[T]:
-    """Run a function while holding the lock of a key, and give its outcome."""
-    raise NotImplementedError
+    """Run a function while holding the lock of a key, and give its outcome.
+
+    The lock holds against every other `locked` and `update` of the key, in any thread and any
+    process that the store reaches, and against nothing else: a plain save does not ask for it. It
+    is let go of in every case, also when the process dies. The key need not exist. It is not to be
+    taken again by the function that runs under it: that waits for itself, and times out.
+
+    `LockTimeout` if it cannot be had within `timeout` seconds; the function has then not run. What
+    the function gives is given, a failure too; what it raises is `FunctionFailed`.
+
+    >>> from polystore import MemoryConfig, exists
+    >>> memory = MemoryConfig(name="doctest-locked")
+    >>> locked(memory, "plate", lambda: exists(memory, "plate/a.json"))
+    <Success: False>
+    """
+    return on_key(store, key, dispatcher, lambda target: _held(target, fn, timeout))
 
 
 def update(
@@ -43,5 +71,77 @@ def update(
     *,
     dispatcher: Dispatcher | None = None,
 ) -> Outcome[Saved]:
-    """Replace what is under a key by what a function makes of it, under the key's lock."""
-    raise NotImplementedError
+    """Replace what is under a key by what a function makes of it, under the key's lock.
+
+    The function is given the payload, or `None` where nothing is stored, and gives the new one,
+    which is saved whole: of any number of updates at once, in threads and processes, none is lost.
+    Metadata and history stay, but for the axes where their number changes, as in `apply`. Where a
+    link is, a file replaces it: update the key that it leads to.
+
+    If the function raises, it is `FunctionFailed`, and what was stored is as it was; likewise if
+    the new payload cannot be saved, if what is there cannot be loaded, and on `LockTimeout`.
+
+    >>> from polystore import Json, MemoryConfig
+    >>> memory = MemoryConfig(name="doctest-update")
+    >>> def one_more(count: object) -> Json:
+    ...     return count + 1 if isinstance(count, int) else 1
+    >>> done = [update(memory, "count.json", one_more) for _ in range(3)]
+    >>> from polystore import load
+    >>> load(memory)("count.json").map(lambda item: item.payload)
+    <Success: 3>
+    """
+    used = dispatcher or default_dispatcher()
+
+    def updated(target: Target) -> Outcome[Saved]:
+        return _held(target, lambda: _replaced(used, store, target, fn), timeout)
+
+    return on_key(store, key, used, updated)
+
+
+def _held(target: Target, fn: Callable[[], Outcome[T]], timeout: float) -> Outcome[T]:
+    lock = target.backend.lock
+    if lock is None:
+        return Failure(unchangeable(target, "lock a key"))
+    if not isinstance(cast("object", timeout), (int, float)) or not timeout >= 0:
+        return Failure(_no_timeout(timeout))
+    held = lock(target.handle, target.key, timeout)
+    if not is_successful(held):
+        return Failure(held.failure())
+    with held.unwrap():
+        outcome = called(lambda _: fn(), None, target.key, fn)
+    if not is_successful(outcome):
+        return Failure(outcome.failure())
+    given = outcome.unwrap()
+    return Failure(_no_outcome(given)) if _is_other(given) else given
+
+
+def _is_other(given: object) -> bool:
+    """Whether a function gave no outcome, whatever its type says."""
+    return not is_outcome(given)
+
+
+def _replaced(
+    dispatcher: Dispatcher, store: Store[L, S], target: Target, fn: Callable[[L | None], S]
+) -> Outcome[Saved]:
+    sink: Sink[object] = cast("Sink[object]", store)
+    source: Source[Payload] = cast("Source[Payload]", store)
+    loaded = dispatcher.run(Load[object](source), target.key)
+    if not is_successful(loaded) and isinstance(loaded.failure(), NotFound):
+        loaded = Success(Item(target.key, None))
+    step = Apply(cast("Callable[[object], object]", fn))
+    new = and_then(loaded, lambda item: dispatcher.run(step, item))
+    return and_then(new, lambda item: dispatcher.run(Save(sink, "replace"), item))
+
+
+def _no_timeout(given: object) -> InvalidSpec:
+    message = f"The timeout is {given!r}, and must be a number of seconds."
+    return InvalidSpec("", None, message, "Give 0 to try once, or a positive number.", "timeout")
+
+
+def _no_outcome(given: object) -> UnsupportedPayload:
+    return UnsupportedPayload(
+        "",
+        None,
+        f"The function gave a {type(given).__name__} and not an outcome.",
+        "Give Success(value) or Failure(error); use update for a function of the payload.",
+    )
