@@ -29,6 +29,9 @@ from polystore.configs import (
     TIFF,
     DiskConfig,
     MemoryConfig,
+    ReadOnlyConfig,
+    RouteConfig,
+    VirtualConfig,
     ZarrConfig,
 )
 from polystore.core.outcome import Outcome, Success
@@ -91,6 +94,9 @@ BUILTIN = Entries(
         _store(DiskConfig, "disk", "DISK"),
         _store(MemoryConfig, "memory", "MEMORY"),
         _store(ZarrConfig, "zarr", "ZARR"),
+        _store(RouteConfig, "route", "ROUTE"),
+        _store(ReadOnlyConfig, "readonly", "READONLY"),
+        _store(VirtualConfig, "virtual", "VIRTUAL"),
     ),
     formats=(
         _format(NPY, "formats.npy", "NPY_CODEC"),

@@ -7,9 +7,20 @@ holds nothing that is open.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, Never, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Generic,
+    Literal,
+    Never,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    cast,
+)
 
 from attrs import field, frozen
 
@@ -69,6 +80,30 @@ def _pairs(
     if callable(items) or isinstance(items, tuple):
         return items
     return tuple(items.items())
+
+
+def _routes(routes: Iterable[Route]) -> tuple[Route, ...]:
+    return tuple(routes)
+
+
+def _indices(
+    parts: Iterable[SupportsIndex | tuple[SupportsIndex, SupportsIndex]],
+) -> tuple[int | tuple[int, int], ...]:
+    return tuple(map(_plain_index, parts))
+
+
+def _plain_index(
+    part: SupportsIndex | tuple[SupportsIndex, SupportsIndex],
+) -> int | tuple[int, int]:
+    """Give Python's own numbers for NumPy's; what is no index is refused when it is used."""
+    if isinstance(part, tuple):
+        return cast("tuple[int, int]", tuple(map(_number, part)))
+    return _number(part)
+
+
+def _number(value: SupportsIndex) -> int:
+    known = isinstance(cast("object", value), SupportsIndex) and not isinstance(value, bool)
+    return index(value) if known else cast("int", value)
 
 
 Durability: TypeAlias = Literal["atomic", "fsync"]
@@ -158,7 +193,7 @@ class RouteConfig(Store[Payload, Payload]):
     ... )
     """
 
-    routes: tuple[Route, ...]
+    routes: tuple[Route, ...] = field(converter=_routes)
 
 
 @frozen
@@ -181,7 +216,7 @@ class VirtualItem:
     """Where a virtual item comes from: the item at a place, or what an index takes of its array."""
 
     place: Place
-    index: VirtualIndex = ()
+    index: VirtualIndex = field(default=(), converter=_indices)
 
 
 @frozen(cache_hash=True)
@@ -202,6 +237,23 @@ class VirtualConfig(Source[HostArray]):
         converter=_pairs
     )
     keys: tuple[str, ...] = ()
+
+    def only(self, key: str) -> VirtualConfig:
+        """Give the config of one key alone: what the history of an item says, in few words.
+
+        >>> stack = DiskConfig(root="/data")
+        >>> views = VirtualConfig({name: VirtualItem(Place(stack, "s.tif")) for name in ("a", "b")})
+        >>> [key for key, _ in views.only("b").items]
+        ['b']
+        """
+        if callable(self.items):
+            return VirtualConfig(self.items, (key,))
+        found = self._by_key.get(key)
+        return VirtualConfig(() if found is None else ((key, found),))
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, VirtualItem]:
+        return {} if callable(self.items) else dict(self.items)
 
 
 NPY: FileFormat[HostArray] = FileFormat("npy", (".npy",))

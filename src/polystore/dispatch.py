@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from attrs import evolve, field, frozen
 
 from polystore.backends.bytestore import backend_of
+from polystore.backends.view import as_seen
 from polystore.boundary import called, guarded
-from polystore.core.errors import (
-    StorageError,
-    UnsupportedOperation,
-    UnsupportedPayload,
-)
+from polystore.configs import VirtualConfig
+from polystore.core.errors import StorageError, UnsupportedPayload
 from polystore.core.item import Event, Item, Metadata, Saved
 from polystore.core.key import parse_key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_outcome, is_successful
@@ -42,6 +40,7 @@ from polystore.steps.check import mistake_in
 from polystore.steps.compose import Pipeline, Step
 from polystore.steps.convert import Convert
 from polystore.steps.load import Load
+from polystore.steps.refusals import no_metadata, not_fitting, unsaved, unsupported
 from polystore.steps.rename import Rename, new_key
 from polystore.steps.save import Save
 from polystore.steps.spec import to_spec
@@ -99,7 +98,7 @@ class Dispatcher:
     def _open(self, config: object) -> Outcome[Opened]:
         def opened(backend: Backend[object, object]) -> Outcome[Opened]:
             handle = backend.open(config, self._context())
-            return handle.map(lambda it: Opened(backend, it))
+            return handle.map(lambda it: Opened(as_seen(backend, it), it))
 
         return and_then(self.backend(config), opened)
 
@@ -146,11 +145,11 @@ class Dispatcher:
             case _ if callable(step):
                 return _outcome_of(step, value)
             case _:
-                return Failure(_not_fitting(step, value))
+                return Failure(not_fitting(step, value))
 
     def _pipeline(self, pipeline: Pipeline[object, object], value: object) -> Outcome[object]:
         if not pipeline.steps:
-            return Failure(_not_fitting(pipeline, value))
+            return Failure(not_fitting(pipeline, value))
         skipped = self._skipped(pipeline, value)
         if skipped is not None:
             return skipped
@@ -186,7 +185,7 @@ class Dispatcher:
             return None
         backend, handle = opened.unwrap().backend, opened.unwrap().handle
         parsed = _parsed(key, save.sink, backend)
-        if backend.stat is None or not is_successful(parsed):
+        if backend.save is None or backend.stat is None or not is_successful(parsed):
             return None
         stat = backend.stat(handle, parsed.unwrap())
         if is_successful(stat) and stat.unwrap().kind == "file":
@@ -201,27 +200,27 @@ class Dispatcher:
         reader: _Reader | None = backend.load_lazy if step.lazy else backend.load
         if reader is None:
             what = "load lazily from" if step.lazy else "load from"
-            return Failure(_unsupported(what, step.source, backend.name))
+            return Failure(unsupported(what, step.source, backend.name))
         key = _parsed(value, step.source, backend)
         if not is_successful(key):
             return key
         item = reader(handle, key.unwrap(), step.format)
-        return item.map(lambda it: _recorded(it, step)).alt(
+        return item.map(lambda it: _recorded(it, _of_one(step, key.unwrap()))).alt(
             lambda error: _located(error, key.unwrap(), step.source)
         )
 
     def _save(self, step: Save[object], value: object) -> Outcome[object]:
         if not isinstance(value, Item):
-            return Failure(_not_fitting(step, value))
+            return Failure(not_fitting(step, value))
         item = cast("Item[Payload]", value)
         if type(item.metadata) is not Metadata:
-            return Failure(_no_metadata(item))
+            return Failure(no_metadata(item))
         opened = self.open(step.sink)
         if not is_successful(opened):
             return opened
         backend, handle = opened.unwrap().backend, opened.unwrap().handle
         if backend.save is None:
-            return Failure(_unsupported("save to", step.sink, backend.name))
+            return Failure(unsaved(step.sink, _key_of(item), backend))
         key = _parsed(item.key, step.sink, backend)
         if not is_successful(key):
             return key
@@ -247,7 +246,7 @@ def _on_item(
     step: object, value: object, run: Callable[[Item[object]], Outcome[Item[object]]]
 ) -> Outcome[object]:
     if not isinstance(value, Item):
-        return Failure(_not_fitting(step, value))
+        return Failure(not_fitting(step, value))
     item = cast("Item[object]", value)
     done = run(item).map(lambda it: _recorded(it, step))
     return done.alt(lambda error: _located(error, item.key, None))
@@ -257,6 +256,12 @@ def _parsed(key: object, config: object, backend: Backend[object, object]) -> Ou
     root = backend.root(config) if backend.root is not None else None
     parsed = parse_key(cast("str", key), root, backend.reserved)
     return parsed if is_successful(parsed) else Failure(evolve(parsed.failure(), config=config))
+
+
+def _of_one(step: Load[object], key: str) -> Load[object]:
+    """Give a load as the history says it: of a virtual store, the place of the key alone."""
+    source = step.source
+    return evolve(step, source=source.only(key)) if isinstance(source, VirtualConfig) else step
 
 
 def _recorded(item: Item[B], step: object) -> Item[B]:
@@ -291,33 +296,6 @@ def _rename_key(step: Rename, key: str) -> Outcome[str]:
 def _located(error: StorageError, key: str, config: object) -> StorageError:
     """Give the error with the key and config that it lacks: codecs know neither."""
     return evolve(error, key=error.key or key, config=error.config or config)
-
-
-def _unsupported(what: str, config: object, name: str) -> UnsupportedOperation:
-    return UnsupportedOperation(
-        "",
-        config,
-        f"One cannot {what} a {name} store.",
-        "Use a store that can, or a pipeline that copies to one.",
-    )
-
-
-def _no_metadata(item: Item[Payload]) -> UnsupportedPayload:
-    return UnsupportedPayload(
-        item.key,
-        None,
-        f"The metadata of the item is a {type(item.metadata).__name__}.",
-        "Give it as Metadata(axes=...), or leave it out.",
-    )
-
-
-def _not_fitting(step: object, value: object) -> UnsupportedPayload:
-    return UnsupportedPayload(
-        "",
-        None,
-        f"{type(step).__name__} cannot take a {type(value).__name__}.",
-        "Steps after load take an Item: Item(key, payload). A type checker shows where.",
-    )
 
 
 def _outcome_of(step: Callable[..., object], value: object) -> Outcome[object]:

@@ -89,15 +89,31 @@ def _run_away_from_home(
     if home != _this_process():
         _leave_ctrl_c_to_the_parent()
         for config in _configs(pipeline):
-            backend = dispatcher.backend(config)
-            if is_successful(backend) and backend.unwrap().reach is Reach.PROCESS:
-                return Failure(_out_of_reach(key, config, backend.unwrap().name))
+            unseen = _unseen_part(dispatcher, config)
+            if unseen is not None:
+                return Failure(_out_of_reach(key, config, unseen))
     try:
         return dispatcher.run(pipeline, key)
     finally:
         # The default dispatcher lives as long as the worker; another one came with this task.
         if dispatcher is not default_dispatcher():
             dispatcher.pool.close()
+
+
+def _unseen_part(dispatcher: Dispatcher, config: object) -> str | None:
+    """Give the name of a store that only its own process sees, of all that a store is made of."""
+    waiting = [config]
+    while waiting:
+        each = waiting.pop()
+        found = dispatcher.backend(each)
+        if not is_successful(found):
+            continue
+        backend = found.unwrap()
+        if backend.reach is Reach.PROCESS:
+            return backend.name
+        if backend.parts is not None:
+            waiting.extend(backend.parts(each))
+    return None
 
 
 def _leave_ctrl_c_to_the_parent() -> None:

@@ -1,0 +1,92 @@
+"""A store seen through another's config: it has the keys of that store, and can do no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from attrs import evolve, frozen
+
+from polystore.core.errors import UnsupportedOperation
+from polystore.core.outcome import Outcome
+from polystore.core.records import Backend, Context, Opened
+
+__all__ = ["View", "as_seen", "lacking", "owned", "viewed"]
+
+T = TypeVar("T")
+
+
+@frozen
+class View:
+    """The handle of a store that shows another: its own config, the other's, and the other opened.
+
+    The dispatcher gives a store with such a handle the root and the reserved names of the one that
+    it shows, and takes from it what that one cannot do.
+    """
+
+    config: object
+    part: object
+    opened: Opened
+
+
+def viewed(config: object, part: object, context: Context) -> Outcome[View]:
+    """Give the handle of a store that shows the store of `part`, opening that."""
+    return context.open(part).map(lambda opened: View(config, part, opened))
+
+
+def as_seen(backend: Backend[object, object], handle: object) -> Backend[object, object]:
+    """Give the record as far as it goes for a handle: any but a `View` leaves it as it is.
+
+    >>> from polystore import DiskConfig, ReadOnlyConfig, default_dispatcher
+    >>> raw = ReadOnlyConfig(DiskConfig(root="/data/plate"))
+    >>> seen = default_dispatcher().open(raw).unwrap().backend
+    >>> seen.root(raw), seen.save
+    ('/data/plate', None)
+    """
+    if not isinstance(handle, View):
+        return backend
+    inner = handle.opened.backend
+    return evolve(
+        backend,
+        load=_as_far(backend.load, inner.load),
+        load_lazy=_as_far(backend.load_lazy, inner.load_lazy),
+        save=_as_far(backend.save, inner.save),
+        get=_as_far(backend.get, inner.get),
+        put=_as_far(backend.put, inner.put),
+        stat=_as_far(backend.stat, inner.stat),
+        list=_as_far(backend.list, inner.list),
+        children=_as_far(backend.children, inner.children),
+        make_folder=_as_far(backend.make_folder, inner.make_folder),
+        delete=_as_far(backend.delete, inner.delete),
+        move=_as_far(backend.move, inner.move),
+        link=_as_far(backend.link, inner.link),
+        lock=_as_far(backend.lock, inner.lock),
+        root=None if inner.root is None else _constant(inner.root(handle.part)),
+        reserved=backend.reserved | inner.reserved,
+    )
+
+
+def _constant(root: str) -> Callable[[object], str]:
+    def of_any(_config: object, /) -> str:
+        return root
+
+    return of_any
+
+
+def _as_far(own: T | None, inner: object) -> T | None:
+    return None if inner is None else own
+
+
+def owned(view: View, outcome: Outcome[T]) -> Outcome[T]:
+    """Give an outcome of the store that is shown, its error about the config that shows it."""
+    return outcome.alt(lambda error: evolve(error, config=view.config))
+
+
+def lacking(view: View, key: str, what: str) -> UnsupportedOperation:
+    """Give the error for what the store that is shown has no function for."""
+    return UnsupportedOperation(
+        key,
+        view.config,
+        f"One cannot {what} a {view.opened.backend.name} store.",
+        "Use a store that can, or a pipeline that copies to one.",
+    )
