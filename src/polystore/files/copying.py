@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Literal, Never, cast
 
-from polystore.core.item import Saved
+from attrs import evolve, frozen
+
+from polystore.core.errors import (
+    AlreadyExists,
+    InvalidKey,
+    NotAFile,
+    StorageError,
+    Unavailable,
+    UnsupportedOperation,
+)
+from polystore.core.item import Item, Saved
 from polystore.core.key import KeyLike
-from polystore.core.outcome import Outcome
-from polystore.core.records import IfExists, Sink, Source, Store
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+from polystore.core.records import IfExists, Reach, Sink, Source, Stat, Store
+from polystore.dispatch import Dispatcher, default_dispatcher
+from polystore.files.asking import stat_of
+from polystore.files.sameness import may_be_one, one_thing
+from polystore.files.streaming import streamed
+from polystore.files.target import Target, key_target, located, on_key, unchangeable, unsupported
+from polystore.steps.check import mistake_in
+from polystore.steps.load import Load
+from polystore.steps.save import Save
 
 if TYPE_CHECKING:
-    from polystore.dispatch import Dispatcher
+    from polystore.core.payload import Payload
 
 __all__ = ["copy", "move"]
+
+
+@frozen
+class _Way:
+    """From where to where, and how."""
+
+    dispatcher: Dispatcher
+    source: Target
+    target: Target
+    if_exists: IfExists
+
+    def saved(self, status: Literal["written", "skipped"], nbytes: int = 0) -> Outcome[Saved]:
+        """Give the outcome of a copy that went, or had not to go, this way."""
+        return Success(Saved(self.target.key, self.target.config, status, nbytes))
 
 
 def copy(  # noqa: PLR0913 - from where, to where, and how
@@ -24,8 +56,33 @@ def copy(  # noqa: PLR0913 - from where, to where, and how
     if_exists: IfExists = "fail",
     dispatcher: Dispatcher | None = None,
 ) -> Outcome[Saved]:
-    """Copy an item to another key, to another store, or both."""
-    raise NotImplementedError
+    """Copy an item to another key, to another store, or both.
+
+    - Between stores that hold files, keys of one format (by their suffixes; or both of a suffix
+      that no format has) have their bytes copied as they are, in pieces: nothing is decoded, a file
+      of any size takes little memory, and the copy is the same file, bit by bit. Otherwise (another
+      suffix, an array into Zarr or memory) the item is loaded and saved, as a pipeline does it,
+      with its metadata and history; `Saved.dropped` says what the new format cannot carry.
+    - What is at the new key stays unless told otherwise: `AlreadyExists`. `"skip"` asks before
+      anything is read. A copy is whole or not there.
+    - A link is copied as what it leads to. A folder is `NotAFile`: copy what is in it, key by key.
+    - Onto itself, `"replace"` and `"skip"` do nothing, and say `"skipped"`.
+
+    >>> from polystore import Item, MemoryConfig, save
+    >>> raw, result = MemoryConfig(name="doctest-copy"), MemoryConfig(name="doctest-copied")
+    >>> save(raw)(Item("a.json", 1)).map(lambda saved: saved.key)
+    <Success: a.json>
+    >>> copy(raw, "a.json", "b.json", to=result).map(lambda saved: (saved.key, saved.status))
+    <Success: ('b.json', 'written')>
+    """
+    used = dispatcher or default_dispatcher()
+
+    def copied(source: Target) -> Outcome[Saved]:
+        sink = store if to is None else to
+        way = _way(used, source, (sink, key if new_key is None else new_key), if_exists)
+        return and_then(way, _copied)
+
+    return on_key(store, key, used, copied)
 
 
 def move(  # noqa: PLR0913 - from where, to where, and how
@@ -37,5 +94,206 @@ def move(  # noqa: PLR0913 - from where, to where, and how
     if_exists: IfExists = "fail",
     dispatcher: Dispatcher | None = None,
 ) -> Outcome[Saved]:
-    """Move an item, or a folder, to another key, to another store, or both."""
-    raise NotImplementedError
+    """Move an item, or a folder, to another key, to another store, or both.
+
+    - Within a store it is one step, if the store has one: nobody sees both keys, or none. A link is
+      moved as a link, a folder with all that is below it. No byte is written: `Saved.nbytes` is 0.
+    - Between two stores, and where the new suffix is of another format, it is a copy (see `copy`),
+      and then a deletion of what was copied. That is not one step: killed in between, it leaves
+      both. Nothing is deleted unless the copy is whole, and what was read is still what is there
+      (`Unavailable` if another writer changed it meanwhile). Folders are not moved so: `NotAFile`.
+    - What is at the new key stays unless told otherwise: `AlreadyExists`; with `"skip"` both stay,
+      and `Saved.status` says so. `"replace"` replaces a file or a link, never a folder.
+    - To where it is already, nothing happens (`"skipped"`); a folder below itself is `InvalidKey`.
+
+    >>> from polystore import DiskConfig, Item, list_files, save
+    >>> import tempfile
+    >>> disk = DiskConfig(root=tempfile.mkdtemp())
+    >>> save(disk)(Item("a.json", 1)).map(lambda saved: saved.key)
+    <Success: a.json>
+    >>> move(disk, "a.json", "done/a.json").map(lambda saved: saved.key)
+    <Success: done/a.json>
+    >>> list_files(disk)
+    <Success: ('done/a.json',)>
+    """
+    used = dispatcher or default_dispatcher()
+
+    def moved(source: Target) -> Outcome[Saved]:
+        sink = store if to is None else to
+        way = _way(used, source, (sink, key if new_key is None else new_key), if_exists)
+        return and_then(way, _moved)
+
+    return on_key(store, key, used, moved)
+
+
+def _way(
+    dispatcher: Dispatcher, source: Target, to: tuple[object, KeyLike], if_exists: IfExists
+) -> Outcome[_Way]:
+    sink, new_key = to
+    mistake = mistake_in(Save(cast("Sink[object]", sink), if_exists))
+    if mistake is not None:
+        return Failure(mistake)
+    target = key_target(sink, new_key, dispatcher)
+    return target.map(lambda it: _Way(dispatcher, source, it, if_exists)).alt(
+        lambda error: located(error, str(new_key), sink)
+    )
+
+
+def _copied(way: _Way) -> Outcome[Saved]:
+    backend = way.target.backend
+    if backend.save is None and backend.put is None:
+        return Failure(unchangeable(way.target, "be copied to"))
+    if one_thing(way.source, way.target):
+        return _stays(way) if way.if_exists != "fail" else _onto_itself(way)
+    if way.if_exists == "skip" and _is_file(way.target):
+        return way.saved("skipped")
+    if _same_bytes(way):
+        new = streamed(way.source, way.target, way.if_exists)
+        if is_successful(new):
+            written, nbytes = new.unwrap()
+            return way.saved("written", nbytes) if written else way.saved("skipped")
+        # A store made of others may find only now that the key is in one that holds no files.
+        loadable = _format_of(way.source, way.dispatcher) is not None
+        if not loadable or not isinstance(new.failure(), UnsupportedOperation):
+            return Failure(_advised(new.failure(), way))
+    return _loaded_and_saved(way).alt(lambda error: _advised(error, way))
+
+
+def _stays(way: _Way) -> Outcome[Saved]:
+    """Do nothing, if there is something to be left as it is."""
+    return and_then(stat_of(way.source), lambda _: way.saved("skipped"))
+
+
+def _is_file(target: Target) -> bool:
+    if target.backend.stat is None:
+        return False
+    found = target.backend.stat(target.handle, target.key)
+    return is_successful(found) and found.unwrap().kind == "file"
+
+
+def _same_bytes(way: _Way) -> bool:
+    """Whether the copy is the same bytes: both stores hold files, the keys are of one format."""
+    if way.source.backend.get is None or way.target.backend.put is None:
+        return False
+    return _format_of(way.source, way.dispatcher) == _format_of(way.target, way.dispatcher)
+
+
+def _format_of(target: Target, dispatcher: Dispatcher) -> object:
+    return dispatcher.registry.find_codec_for(target.key).map(lambda it: it.format).value_or(None)
+
+
+def _loaded_and_saved(way: _Way) -> Outcome[Saved]:
+    item = _loaded(way)
+    if not is_successful(item):
+        return Failure(item.failure())
+    it = item.unwrap()
+    renamed = Item(str(way.target.key), it.payload, it.metadata, it.history)
+    step = Save(cast("Sink[object]", way.target.config), way.if_exists)
+    return way.dispatcher.run(step, renamed)
+
+
+def _loaded(way: _Way) -> Outcome[Item[object]]:
+    """Load the item: lazily if it can be, so that an array of any size passes in little memory.
+
+    Not for a store of this process: it holds what it is given, and is given what a load gives.
+    """
+    source = cast("Source[Payload]", way.source.config)
+    if way.source.backend.load is None:
+        return Failure(unsupported(way.source, "be loaded from"))
+    if way.source.backend.load_lazy is not None and way.target.backend.reach is not Reach.PROCESS:
+        lazy = way.dispatcher.run(Load[object](source, None, lazy=True), way.source.key)
+        if is_successful(lazy) or not isinstance(lazy.failure(), UnsupportedOperation):
+            return lazy
+    return way.dispatcher.run(Load[object](source), way.source.key)
+
+
+def _moved(way: _Way) -> Outcome[Saved]:
+    if one_thing(way.source, way.target):
+        return _stays(way)
+    step = way.source.backend.move if way.source.config == way.target.config else None
+    if step is not None and _keeps_format(way):
+        done = step(way.source.handle, way.source.key, way.target.key, way.if_exists)
+        return and_then(done, lambda new: way.saved("written" if new else "skipped"))
+    if may_be_one(way.source, way.target, way.dispatcher):
+        return Failure(_part_of_itself(way))
+    return _copied_and_deleted(way)
+
+
+def _keeps_format(way: _Way) -> bool:
+    """Whether a move may leave the content as it is: it still is what its name says."""
+    if way.source.backend.get is None:  # a store that holds no files has no formats
+        return True
+    if _format_of(way.source, way.dispatcher) == _format_of(way.target, way.dispatcher):
+        return True
+    found = stat_of(way.source)
+    if not is_successful(found):
+        return True  # the move itself says what is wrong
+    return found.unwrap().kind != "file"
+
+
+def _copied_and_deleted(way: _Way) -> Outcome[Saved]:
+    remove = way.source.backend.delete
+    if remove is None:
+        return Failure(unchangeable(way.source, "be moved from"))
+    before = _status(way.source)
+    copied = _copied(way)
+    if not is_successful(copied) or copied.unwrap().status == "skipped":
+        return copied
+    if _status(way.source) != before:
+        return Failure(_changed(way))
+    removed = remove(way.source.handle, way.source.key)
+    return and_then(removed, lambda _: copied).alt(lambda error: _not_removed(error, way))
+
+
+def _status(target: Target) -> Stat | None:
+    return stat_of(target).value_or(None)
+
+
+def _advised(error: StorageError, way: _Way) -> StorageError:
+    """Say of a folder what can be done with one."""
+    if not isinstance(error, NotAFile) or error.key != way.source.key:
+        return error
+    if error.config != way.source.config or not _is_folder(way.source):
+        return error
+    return evolve(
+        error,
+        advice=f"Copy what is in it, key by key: list_files(store, folder={error.key!r}) names it.",
+    )
+
+
+def _is_folder(target: Target) -> bool:
+    found = _status(target)
+    return found is not None and found.kind == "folder"
+
+
+def _onto_itself(way: _Way) -> Outcome[Saved]:
+    error = AlreadyExists(
+        way.target.key,
+        way.target.config,
+        f"{way.target.key!r} would be copied onto itself.",
+        "Give another key, or another store.",
+    )
+    return and_then(stat_of(way.source), lambda _: Failure(error))
+
+
+def _part_of_itself(way: _Way) -> InvalidKey:
+    return InvalidKey(
+        way.target.key,
+        way.target.config,
+        f"{way.target.key!r} may be one thing in both stores: one is a part of the other.",
+        "Give it another key; or copy it, and delete what is then left over.",
+    )
+
+
+def _changed(way: _Way) -> Unavailable:
+    return Unavailable(
+        way.source.key,
+        way.source.config,
+        f"{way.source.key!r} was changed while it was moved: it is copied, and was not deleted.",
+        'Move it again with if_exists="replace", or delete it.',
+    )
+
+
+def _not_removed(error: StorageError, way: _Way) -> StorageError:
+    message = f"{error.message} It is copied whole to {way.target.key!r}, and was not deleted."
+    return evolve(error, key=error.key or way.source.key, message=message)

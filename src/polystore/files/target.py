@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ROOT",
     "Target",
+    "folder_target",
     "key_target",
     "located",
     "on_folder",
@@ -72,7 +73,7 @@ def on_folder(
     """Do something to a folder of a store; `""`, `"."` and the absolute root are its root."""
 
     def done() -> Outcome[T]:
-        target = _folder_target(store, folder, dispatcher or default_dispatcher())
+        target = folder_target(store, folder, dispatcher or default_dispatcher())
         return act(target.unwrap()) if is_successful(target) else Failure(target.failure())
 
     outcome = guarded(done, "")
@@ -91,7 +92,8 @@ def key_target(store: object, key: KeyLike, dispatcher: Dispatcher) -> Outcome[T
     return Success(Target(store, backend, opened.unwrap().handle, parsed.unwrap()))
 
 
-def _folder_target(store: object, folder: KeyLike, dispatcher: Dispatcher) -> Outcome[Target]:
+def folder_target(store: object, folder: KeyLike, dispatcher: Dispatcher) -> Outcome[Target]:
+    """Open a store and parse the key of a folder in it, or of its root."""
     opened = dispatcher.open(store)
     if not is_successful(opened):
         return Failure(opened.failure())
