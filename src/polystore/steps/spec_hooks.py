@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar, Union, cast, get_args, get_origin
 
 from attrs import frozen
 from cattrs import Converter, ForbiddenExtraKeysError, transform_error
 
+from polystore.configs import VirtualItem
 from polystore.core.outcome import is_successful
-from polystore.core.records import FileFormat, Framework, Sink, Source
+from polystore.core.records import FileFormat, Framework, Sink, Source, Store
 from polystore.core.registry import Registry
 from polystore.steps.apply import Apply
 from polystore.steps.compose import Pipeline, Step
@@ -53,7 +54,7 @@ class NotInSpecError(Exception):
 @cache
 def writer(registry: Registry) -> Converter:
     """Give the converter that writes what the registry knows."""
-    converter = Converter(omit_if_default=True)
+    converter = Converter(omit_if_default=True, unstruct_collection_overrides={tuple: list})
     hooks = _Writing(registry, converter)
     for fits, hook in (
         (_is_pipeline, hooks.pipeline),
@@ -64,6 +65,8 @@ def writer(registry: Registry) -> Converter:
         (_is_function, hooks.function),
         (_is_text_or_function, hooks.text_or_function),
         (_is_options, hooks.options),
+        (_is_items_or_function, hooks.items_or_function),
+        (_is_index_part, _list_or_number),
     ):
         converter.register_unstructure_hook_func(fits, hook)
     return converter
@@ -114,6 +117,19 @@ class _Writing:
     def text_or_function(self, value: object) -> object:
         return {"function": self.function(value)} if callable(value) else value
 
+    def items_or_function(self, value: object) -> object:
+        if callable(value):
+            return {"function": self.function(value)}
+        pairs = cast("tuple[tuple[str, VirtualItem], ...]", value)
+        items = {key: self.converter.unstructure(item) for key, item in pairs}
+        if len(items) != len(pairs):
+            raise NotInSpecError("a key of the virtual items is there twice")
+        return items
+
+
+def _list_or_number(part: int | tuple[int, int]) -> int | list[int]:
+    return list(part) if isinstance(part, tuple) else part
+
 
 def _found_under(module: object, qualname: object) -> object:
     """Give what a module that is loaded holds under a name, or `None`: a name can belie its bearer.
@@ -140,6 +156,9 @@ def reader(registry: Registry, functions: Mapping[str, Callable[..., object]]) -
         (_is_function, hooks.function),
         (_is_text_or_function, hooks.text_or_function),
         (_is_options, hooks.options),
+        (_is_items_or_function, hooks.items_or_function),
+        (_is_index_part, hooks.index_part),
+        (_is_tuple, hooks.tuple_of),
     ):
         converter.register_structure_hook_func(fits, hook)
     for primitive in (str, int, float, bool):
@@ -200,6 +219,37 @@ class _Reading:
             return value
         tag, name = _one_tag(value, {"function": str})
         return at(tag, lambda: self.function(name, kind))
+
+    def items_or_function(self, value: object, kind: object) -> object:
+        if not isinstance(value, dict):
+            raise TypeError("the items are an object from keys to places, or name a function")
+        items = cast("dict[str, object]", value)
+        if isinstance(items.get("function"), str) and len(items) == 1:
+            return at("function", lambda: self.function(items["function"], kind))
+        return tuple(
+            (key, at(key.replace(" @ ", " at "), partial(self._item, item)))
+            for key, item in items.items()
+        )
+
+    def _item(self, value: object) -> VirtualItem:
+        if not isinstance(value, dict):
+            raise TypeError("this must be an object with a place, and an index if need be")
+        return self.converter.structure(value, VirtualItem)
+
+    def index_part(self, value: object, _kind: object) -> int | tuple[int, int]:
+        if not isinstance(value, list):
+            return _strict(int, value)
+        bounds = [_strict(int, bound) for bound in cast("list[object]", value)]
+        if len(bounds) != 2:
+            raise TypeError(f"{value!r} is no pair of numbers")
+        return bounds[0], bounds[1]
+
+    def tuple_of(self, value: object, kind: object) -> tuple[object, ...]:
+        if not isinstance(value, list):  # a text would be taken letter by letter
+            raise TypeError(f"{value!r} is no list")
+        members = cast("type[list[object]]", types.GenericAlias(list, get_args(kind)[:1]))
+        some = self.converter.structure(cast("list[object]", value), members)
+        return tuple(some)
 
 
 def at(tag: str, read: Callable[[], T]) -> T:
@@ -283,7 +333,7 @@ def _is_tagged(kind: object) -> bool:
 
 
 def _is_store(kind: object) -> bool:
-    return not {Source, Sink}.isdisjoint(_members(kind))
+    return not {Source, Sink, Store}.isdisjoint(_members(kind))
 
 
 def _is_step(kind: object) -> bool:
@@ -303,11 +353,23 @@ def _is_framework(kind: object) -> bool:
 
 
 def _is_function(kind: object) -> bool:
-    return Callable in _members(kind) and str not in _members(kind)
+    return Callable in _members(kind) and {str, tuple}.isdisjoint(_members(kind))
 
 
 def _is_text_or_function(kind: object) -> bool:
     return Callable in _members(kind) and str in _members(kind)
+
+
+def _is_items_or_function(kind: object) -> bool:
+    return {Callable, tuple} <= set(_members(kind))
+
+
+def _is_index_part(kind: object) -> bool:
+    return {int, tuple} == set(_members(kind))
+
+
+def _is_tuple(kind: object) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[1:] == (...,)
 
 
 def _is_options(kind: object) -> bool:
