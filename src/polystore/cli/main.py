@@ -34,6 +34,12 @@ synthetic plate is made and used.
 The folder is only read. Results go to ./polystore-demo (or ./polystore-demo-2, and so on,
 if that exists): the images as Zarr, and a contact sheet of what is in Zarr."""
 
+DOCTOR = """\
+List the stores, formats, frameworks and plugins that are registered here, and the packages
+that polystore can use: the version of each that can be imported, and for the others what is
+wrong and what to install. Each package is imported in a process of its own, which takes some
+seconds for the large ones."""
+
 STATUSES = """\
 exit status: 0 if every image is equal, 1 if one failed or differs, 2 if the demo could not
 begin, 130 if Ctrl-C stopped it"""
@@ -53,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             parser.print_help(sys.stderr)
             return NOT_BEGUN
+        if arguments.command == "doctor":
+            return _doctor()
         return _demo(arguments.folder, arguments.output)
     except KeyboardInterrupt:
         print(f"Stopped. {WHOLE}", file=sys.stderr)
@@ -90,7 +98,31 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="put the results into this folder, which is new or empty",
     )
+    commands.add_parser(
+        "doctor",
+        help="say what is registered here, what can be imported, and what to install for the rest",
+        description=DOCTOR,
+        epilog="exit status: 0, or 1 if a plugin failed",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     return parser
+
+
+def _doctor() -> int:
+    from polystore.boundary import guarded
+    from polystore.cli.doctor import diagnosed, lines
+    from polystore.core.outcome import Success, is_successful
+
+    try:
+        found = guarded(lambda: Success(diagnosed()), "polystore doctor")
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return INTERRUPTED
+    if not is_successful(found):
+        print(f"polystore doctor: {found.failure()}", file=sys.stderr)
+        return BAD
+    print("\n".join(lines(found.unwrap())))
+    return GOOD if found.unwrap().good else BAD
 
 
 def _demo(folder: Path | None, output: Path | None) -> int:
