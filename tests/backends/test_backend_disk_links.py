@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from disk_access import delete, error_of, everything, get, listed, meanwhile, put, status
 
-from polystore import DiskConfig, IfExists, list_files
+from polystore import DiskConfig, IfExists, Stat, list_files
 from polystore.backends.beneath import exchange, open_root
 
 SECRET = b"secret"
@@ -64,7 +64,12 @@ def test_no_link_leads_out_or_in_a_circle(
     (root / name).symlink_to(target.format(outside=outside, root=root))
     before = everything(root.parent)
     assert error_of(get(disk, key)) == "InvalidKey"
-    assert error_of(status(disk, key)) == "InvalidKey"
+    if key == name:
+        found = status(disk, key).unwrap()
+        said = target.format(outside=outside, root=root)
+        assert found == Stat("broken link", None, None, said)
+    else:
+        assert error_of(status(disk, key)) == "InvalidKey"
     modes: tuple[IfExists, ...] = ("fail", "skip", "replace")
     for if_exists in modes:
         for content in (b"new", b"new" * 2**20):
@@ -72,7 +77,7 @@ def test_no_link_leads_out_or_in_a_circle(
             if key != name:
                 assert error_of(outcome) == "InvalidKey"
             elif if_exists != "replace":
-                assert error_of(outcome) == "InvalidKey"
+                assert error_of(outcome) == "AlreadyExists"
                 assert everything(root.parent) == before
     if key != name:
         assert error_of(delete(disk, key)) == "InvalidKey"
@@ -144,7 +149,8 @@ def test_a_link_that_leads_nowhere_is_nothing_to_load_and_in_the_way_of_a_save(
 ) -> None:
     Path(disk.root, "link").symlink_to("missing")
     assert error_of(get(disk, "link")) == "NotFound"
-    assert error_of(status(disk, "link")) == "NotFound"
+    assert "a link to 'missing', which is not there" in str(get(disk, "link").failure())
+    assert status(disk, "link").unwrap() == Stat("broken link", None, None, "missing")
     modes: tuple[IfExists, ...] = ("fail", "skip")
     for if_exists in modes:
         assert error_of(put(disk, "link", b"1", if_exists)) == "AlreadyExists"
@@ -170,8 +176,10 @@ def test_a_listing_names_links_to_files_and_enters_none(disk: DiskConfig, outsid
         (root / name).symlink_to(target)
     keys, errors = listed(disk)
     assert errors == []
-    # A link out of the root may be to a file: loading it says what is wrong.
-    assert keys == ["circle", "file", "folder/a", "out", "out_to_folder", "to_file", "up"]
+    # Broken links can be deleted and replaced, so that they are keys: a load says what is wrong.
+    broken = ["circle", "nowhere", "out", "out_to_folder", "up"]
+    assert keys == sorted([*broken, "file", "folder/a", "to_file"])
+    assert [key for key in keys if status(disk, key).unwrap().kind == "broken link"] == broken
     for key in ("circle", "out", "out_to_folder", "up"):
         assert error_of(get(disk, key)) == "InvalidKey"
     assert error_of(list_files(disk, folder="out_to_folder")) == "InvalidKey"

@@ -178,7 +178,7 @@ def rename_new(folder: int, old: str, new: str, into: int | None = None) -> None
 
 
 def link_new(folder: int, old: str, new: str, into: int | None = None) -> None:
-    """Do what `rename_new` does, for a file, without `renameat2`; it has both names for a moment."""
+    """Do what `rename_new` does, for a file, without `renameat2`; for a moment it has both."""
     target = folder if into is None else into
     try:
         os.link(old, new, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)

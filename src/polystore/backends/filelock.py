@@ -57,6 +57,7 @@ def file_lock(
     system says of a root that cannot be written to.
 
     >>> import tempfile
+    >>> from polystore import Key
     >>> root = tempfile.mkdtemp()
     >>> with file_lock(root, Key("a.json"), 1, None).unwrap():
     ...     print(type(file_lock(root, Key("a.json"), 0, None).failure()).__name__)

@@ -1,26 +1,29 @@
-"""The keys below a folder, page by page, without leaving it."""
+"""What is in a folder and below it, page by page, without leaving the root."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from attrs import evolve
 
-from polystore.backends.beneath import LOOK, open_beneath, open_root
+from polystore.backends.beneath import LOOK, open_beneath, open_folder, open_key
 from polystore.backends.whole import sweep
-from polystore.core.key import HIDDEN_PREFIX, Key, parse_key
+from polystore.core.key import HIDDEN_PREFIX, Key, are_plain, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.records import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from polystore.configs import DiskConfig
     from polystore.core.errors import StorageError
     from polystore.core.records import Page
 
-__all__ = ["Explain", "pages"]
+__all__ = ["PAGE_MAX", "Explain", "children", "pages"]
 
 Explain: TypeAlias = "Callable[[OSError, str], StorageError]"
 
@@ -30,97 +33,111 @@ PAGE_MAX = 4096
 # What a folder says that was removed, or replaced by a file or a link, since it was seen.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
-def pages(root: str, folder: str, explained: Explain) -> Iterator[Outcome[Page]]:
-    """Give every key below a folder of the store at `root` (`""` for all of it), in no order.
+
+def pages(config: DiskConfig, folder: str, explained: Explain) -> Iterator[Outcome[Page]]:
+    """Give every key below a folder of a disk store (`""` for all of it), in no order.
 
     `explained` gives the error for what the system says of a folder.
 
-    - Files are keys. Links to files are, also those that lead out of the root or in a circle:
-      loading one says so. Links to folders are not entered; links to nothing, pipes, sockets and
-      devices are left out.
+    - Files are keys, and so are links to files, and broken ones: those that lead nowhere, in a
+      circle, or out of the root. Loading one says which. Links to folders are not entered, but the
+      folder that is asked for may be one. Pipes, sockets and devices are left out.
     - A name that is no key (a backslash, no UTF-8) is a failure of its own, after the keys beside
       it.
     - A folder that cannot be read is a failure; the others follow.
     - Hidden files are left out, and swept if a killed writer left them.
     """
     try:
-        top = open_root(root)
+        top = open_folder(config.root, folder, config.links_to)
     except OSError as error:
         yield Failure(explained(error, folder))
         return
-    waiting = [folder]
+    prefix = f"{folder}/" if folder else ""
+    waiting = [""]
     try:
         while waiting:
-            current = waiting.pop()
+            below = waiting.pop()
             try:
-                yield from _folder_pages(top, current, waiting, asked=current == folder)
+                fd = _opened(top, below)
+                if fd is None:
+                    continue
+                try:
+                    yield from _pages_of(config, fd, prefix + below, waiting, len(prefix))
+                finally:
+                    os.close(fd)
             except OSError as error:
-                yield Failure(explained(error, current))
+                yield Failure(explained(error, prefix + below.rstrip("/")))
     finally:
         os.close(top)
 
 
-def _folder_pages(
-    top: int, folder: str, waiting: list[str], *, asked: bool
+def _opened(top: int, below: str) -> int | None:
+    """Give a descriptor of a folder below the one that is listed; `None` if it is gone."""
+    if not below:
+        return os.dup(top)
+    try:
+        return open_beneath(top, below[:-1], _FOLDER | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        return None
+
+
+def _pages_of(
+    config: DiskConfig, fd: int, prefix: str, waiting: list[str], top: int
 ) -> Iterator[Outcome[Page]]:
     """Give the keys in one folder, and put the folders in it on the list of those to come."""
-    follow = 0 if asked else os.O_NOFOLLOW
-    try:
-        fd = open_beneath(top, folder or ".", os.O_RDONLY | os.O_DIRECTORY | follow)
-    except OSError as error:
-        if asked or error.errno not in _GONE:
-            raise
-        return
-    try:
-        yield from _pages_of(top, fd, folder, waiting)
-    finally:
-        os.close(fd)
-
-
-def _pages_of(top: int, fd: int, folder: str, waiting: list[str]) -> Iterator[Outcome[Page]]:
-    below = f"{folder}/" if folder else ""
-    keys: list[Key] = []
     odd: list[StorageError] = []
+    for found in _found_in(fd, prefix, odd):
+        # Most folders hold nothing but files: they take one pass.
+        keys = [key for key, entry in found if entry.is_file(follow_symlinks=False)]
+        if len(keys) < len(found):
+            for key, entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{key[top:]}/")
+                elif entry.is_symlink() and _is_link_to_file(config, key):
+                    keys.append(key)
+        yield Success(tuple(keys))
+    yield from (Failure(evolve(error, config=config)) for error in odd)
+
+
+def _found_in(
+    fd: int, prefix: str, odd: list[StorageError]
+) -> Iterator[list[tuple[Key, os.DirEntry[str]]]]:
+    """Give what is in a folder with its keys, some at a time; names that are none go to `odd`."""
     with os.scandir(fd) as entries:
-        for entry in entries:
-            kind = _kind(entry, top, below)
-            key = parse_key(below + entry.name)
-            if kind == "hidden":
-                sweep(fd, entry.name)
-            elif kind == "other":
-                continue
-            elif not is_successful(key):
-                odd.append(_renamed_please(key.failure()))
-            elif kind == "folder":
-                waiting.append(key.unwrap())
+        while batch := list(islice(entries, PAGE_MAX)):
+            names = [entry.name for entry in batch]
+            if are_plain(names):
+                yield [
+                    (cast("Key", prefix + name), e) for name, e in zip(names, batch, strict=True)
+                ]
             else:
-                keys.append(key.unwrap())
-            if len(keys) == PAGE_MAX:
-                yield Success(tuple(keys))
-                keys.clear()
-    yield Success(tuple(keys))
-    yield from map(Failure, odd)
+                yield list(_named(fd, prefix, batch, odd))
 
 
-def _kind(
-    entry: os.DirEntry[str], top: int, below: str
-) -> Literal["hidden", "folder", "file", "other"]:
-    if entry.name.startswith(HIDDEN_PREFIX):
-        return "hidden"
-    if entry.is_dir(follow_symlinks=False):
-        return "folder"
-    if entry.is_symlink():
-        return "file" if _leads_to_file(top, below + entry.name) else "other"
-    return "file" if entry.is_file(follow_symlinks=False) else "other"
+def _named(
+    fd: int, prefix: str, batch: list[os.DirEntry[str]], odd: list[StorageError]
+) -> Iterator[tuple[Key, os.DirEntry[str]]]:
+    for entry in batch:
+        if entry.name.startswith(HIDDEN_PREFIX):
+            sweep(fd, entry.name)
+            continue
+        key = parse_key(prefix + entry.name)
+        if is_successful(key):
+            yield key.unwrap(), entry
+        elif _kind(entry):
+            odd.append(_renamed_please(key.failure()))
 
 
-def _leads_to_file(top: int, path: str) -> bool:
-    """Whether a link leads to a file; also where only a load can say why it may not be read."""
+def _is_link_to_file(config: DiskConfig, key: Key) -> bool:
+    """Whether a link leads to a file, or nowhere that it may: only a load can say why."""
     try:
-        fd = open_beneath(top, path, LOOK)
-    except OSError as error:
-        return error.errno not in _GONE[:2]
+        fd = open_key(config.root, key, LOOK, config.links_to)
+    except OSError:
+        return True
     try:
         return stat.S_ISREG(os.fstat(fd).st_mode)
     finally:
@@ -129,3 +146,33 @@ def _leads_to_file(top: int, path: str) -> bool:
 
 def _renamed_please(error: StorageError) -> StorageError:
     return evolve(error, advice="Rename it, or move it out of the folder; the others are keys.")
+
+
+def children(
+    config: DiskConfig, folder: str, explained: Explain
+) -> Iterator[Outcome[tuple[Child, ...]]]:
+    """Give what stands directly in a folder of a disk store, in no order; links are not followed.
+
+    What is left out, and what is a failure, is as in `pages`.
+    """
+    odd: list[StorageError] = []
+    try:
+        fd = open_folder(config.root, folder, config.links_to)
+        try:
+            for found in _found_in(fd, f"{folder}/" if folder else "", odd):
+                yield Success(
+                    tuple(Child(key, kind) for key, entry in found if (kind := _kind(entry)))
+                )
+        finally:
+            os.close(fd)
+    except OSError as error:
+        yield Failure(explained(error, folder))
+    yield from (Failure(evolve(error, config=config)) for error in odd)
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["file", "folder", "link"] | None:
+    if entry.is_file(follow_symlinks=False):
+        return "file"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "link" if entry.is_symlink() else None

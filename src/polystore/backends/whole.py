@@ -1,4 +1,4 @@
-"""Files written whole: first where nobody sees them, then under their name in one step.
+"""Files and links written whole: first where nobody sees them, then under their name in one step.
 
 Where the file system has files without a name (`O_TMPFILE`), content goes into one, and a killed
 process leaves nothing behind. Elsewhere it goes into a hidden sibling, which `sweep` removes once
@@ -18,13 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polystore.backends.beneath import rename_new
+from polystore.backends.filelock import LOCK_FILE, remove_locked
 from polystore.backends.linux import fallocate, link_open
 from polystore.core.key import HIDDEN_PREFIX
 
 if TYPE_CHECKING:
     from polystore.core.records import Buffer, Encoded
 
-__all__ = ["HIDDEN_FILE", "LARGE", "SWEEP_AFTER_S", "sweep", "write_sibling", "write_whole"]
+__all__ = [
+    "HIDDEN_FILE",
+    "LARGE",
+    "SWEEP_AFTER_S",
+    "link_whole",
+    "remove_left",
+    "sweep",
+    "write_sibling",
+    "write_whole",
+]
 
 HIDDEN_FILE = f"{HIDDEN_PREFIX}new-"
 """How the name of a hidden sibling begins."""
@@ -192,17 +202,62 @@ def _unlink(folder: int, name: str) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-def sweep(folder: int, name: str) -> None:
-    """Remove a hidden file that a killed writer left: old, and held by no process."""
-    if not name.startswith(HIDDEN_FILE):
-        return
-    with suppress(OSError):  # gone already, held by a writer, or not ours to remove
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < SWEEP_AFTER_S:
-            return
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+def link_whole(folder: int, name: str, text: str, *, replace: bool) -> bool:
+    """Make a link in a folder; `False`, with nothing made, if the name was taken.
+
+    With `replace` what has the name is replaced by it in one step.
+    """
+    try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.symlink(text, name, dir_fd=folder)
+        except FileExistsError:
+            if not replace:
+                return False
+            hidden = _hidden_name()
+            os.symlink(text, hidden, dir_fd=folder)
+            return _move(folder, hidden, name, replace=True)
+    except ValueError as error:  # a NUL, or what the file system's encoding cannot write
+        raise OSError(errno.EINVAL, str(error), text) from error
+    return True
+
+
+def sweep(folder: int, name: str) -> None:
+    """Remove a hidden file that a killed process left: old, and held by no process."""
+    with suppress(OSError):  # gone already
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if time.time() - status.st_mtime > SWEEP_AFTER_S:
+            remove_left(folder, name)
+
+
+def remove_left(folder: int, name: str) -> bool:
+    """Remove a hidden file, or an empty hidden folder, that no process holds; whether it is gone.
+
+    How old it is must not matter to the caller: a writer holds its file only a moment after it has
+    made it, and fails if it is removed before.
+    """
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        ours = name.startswith((HIDDEN_FILE, LOCK_FILE))
+        if ours and stat.S_ISLNK(status.st_mode):
             os.unlink(name, dir_fd=folder)
-        finally:
-            os.close(fd)
+        elif stat.S_ISDIR(status.st_mode) or (ours and stat.S_ISREG(status.st_mode)):
+            _remove_if_free(folder, name)
+        else:
+            return False
+    except FileNotFoundError:
+        return True
+    except OSError:  # held, not empty, not ours to remove, or on a file system without locks
+        return False
+    return True
+
+
+def _remove_if_free(folder: int, name: str) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            os.rmdir(name, dir_fd=folder)
+        else:
+            remove_locked(folder, name, fd)
+    finally:
+        os.close(fd)

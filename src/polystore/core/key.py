@@ -15,12 +15,13 @@ from polystore.core.errors import InvalidKey
 from polystore.core.outcome import Failure, Outcome, Success
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 __all__ = [
     "HIDDEN_PREFIX",
     "Key",
     "KeyLike",
+    "are_plain",
     "natural_order",
     "near_keys",
     "parse_key",
@@ -46,7 +47,7 @@ NEAR_AMONG = 20_000
 """Names that are looked at at all for a suggestion."""
 
 # Most keys are plain: ASCII parts, none of them starting with a dot. One match decides those.
-_PLAIN = re.compile(r"[\w][\w \-.,+=@()]*(?:/[\w][\w \-.,+=@()]*)*", re.ASCII)
+_PLAIN = re.compile(r"[\w][\w \-.,+=@()]*+(?:/[\w][\w \-.,+=@()]*+)*+", re.ASCII)
 
 _REFUSED_CHARACTERS = {"\0": "a NUL", "\\": "a backslash"}
 _REFUSED_PARTS = {
@@ -88,6 +89,18 @@ def parse_key(
         return Success(Key(text))
     problem = _problem(text, reserved)
     return Success(Key(text)) if problem is None else Failure(_invalid(text, problem))
+
+
+def are_plain(names: Collection[str]) -> bool:
+    """Whether all of the names, which are parts of paths, are keys, found out at a glance.
+
+    `False` says nothing: `parse_key` tells of each name, and of those that a store reserves. What
+    is plain makes another key with any key and a `/` before it.
+
+    >>> are_plain(["A01.tif", "t 1 (2).npy"]), are_plain(["A01.tif", ".hidden"])
+    (True, False)
+    """
+    return bool(_PLAIN.fullmatch("/".join(names))) and len(max(names, key=len)) <= MAX_PART_BYTES
 
 
 def _invalid(text: str, problem: str) -> InvalidKey:
