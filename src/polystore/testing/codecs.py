@@ -1,0 +1,146 @@
+"""The laws of file formats: what is encoded is decoded, and no bytes do any harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from hypothesis import strategies as st
+
+from polystore.core.records import Codec
+from polystore.core.registry import Record
+from polystore.testing.codec_examples import (
+    array_items,
+    documents,
+    items,
+    mappings,
+    region_lists,
+    tables,
+    texts,
+)
+from polystore.testing.codec_hostile import (
+    allocates_little,
+    ends_or_refuses,
+    foreign_ends_or_refuses,
+    keeps_to_the_limit,
+    leaves_the_source_open,
+    meets_a_short_file,
+    opens_or_refuses,
+    passes_on_an_oserror,
+    says_nothing,
+)
+from polystore.testing.codec_regions import (
+    is_specified_as_decoded,
+    reads_the_region,
+    refuses_no_region,
+)
+from polystore.testing.codec_trips import (
+    comes_back,
+    encodes_alike,
+    holds_something,
+    is_found_by_suffix,
+    keeps_or_names_metadata,
+    names_its_suffixes,
+    options_are_values,
+    owns_what_it_decodes,
+    tells_its_size,
+)
+from polystore.testing.damage import FOREIGN, damaged_files
+from polystore.testing.expect import expect
+from polystore.testing.law import Law, Make
+
+__all__ = ["CODEC_LAWS"]
+
+E = TypeVar("E")
+
+
+def _law(
+    name: str,
+    examples: st.SearchStrategy[E],
+    holds: Callable[[Codec[object], E], None],
+    needs: tuple[str, ...] = (),
+    share: float = 1.0,
+) -> Law:
+    def trial(record: Record, _make: Make, example: object, /) -> None:
+        expect(isinstance(record, Codec), f"{record!r} is no codec")
+        holds(cast("Codec[object]", record), cast("E", example))
+
+    return Law(name, ("format", "encode", "decode", *needs), examples, trial, share)
+
+
+_CUTS = st.tuples(damaged_files(), st.integers(-16, 16) | st.integers(0, 4096))
+_PLACES = st.tuples(st.integers(0, 30), st.integers(0, 12))
+_BOUNDS = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=6, max_size=6)
+_REGIONS = st.tuples(array_items(), _BOUNDS.map(tuple))
+
+CODEC_LAWS: tuple[Law, ...] = (
+    _law("an encoded array is decoded with the same bits, or refused", array_items(), comes_back),
+    _law(
+        "encoded arrays by names are decoded the same, or refused",
+        mappings(),
+        comes_back,
+        share=0.5,
+    ),
+    _law("an encoded table is decoded the same, or refused", tables(), comes_back, share=0.5),
+    _law("encoded JSON is decoded the same, or refused", documents(), comes_back, share=0.5),
+    _law("encoded text is decoded the same, or refused", texts(), comes_back, share=0.5),
+    _law("encoded regions are decoded the same, or refused", region_lists(), comes_back, share=0.5),
+    _law("a format holds something", st.none(), holds_something),
+    _law(
+        "encode gives the same bytes again, and leaves the item as it was", items(), encodes_alike
+    ),
+    _law("nbytes is the sum of the buffers", items(), tells_its_size, share=0.5),
+    _law("what is decoded is writable memory of its own", items(), owns_what_it_decodes, share=0.5),
+    _law("metadata is decoded the same, or named as dropped", items(), keeps_or_names_metadata),
+    _law("damaged bytes are decoded or refused, and decode ends", damaged_files(), ends_or_refuses),
+    _law(
+        "foreign bytes are decoded or refused, and decode ends",
+        st.sampled_from(FOREIGN),
+        foreign_ends_or_refuses,
+        share=0.5,
+    ),
+    _law(
+        "decode allocates little, whatever the bytes claim",
+        damaged_files() | st.sampled_from(FOREIGN),
+        allocates_little,
+    ),
+    _law(
+        "decode prints, logs and warns nothing",
+        damaged_files() | st.sampled_from(FOREIGN),
+        says_nothing,
+    ),
+    _law("what takes more than max_bytes is TooLarge", items(), keeps_to_the_limit, share=0.5),
+    _law(
+        "an OSError of the source is raised, and not taken for damage",
+        _PLACES,
+        passes_on_an_oserror,
+        share=0.5,
+    ),
+    _law(
+        "a file that ends while it is read is refused, or nothing of it is missing",
+        _CUTS,
+        meets_a_short_file,
+    ),
+    _law("decode leaves the source open", items(), leaves_the_source_open, share=0.2),
+    _law("a format's suffixes are lower-case and begin with a dot", st.none(), names_its_suffixes),
+    _law("a registry finds a format by its suffixes", st.none(), is_found_by_suffix),
+    _law(
+        "options are values: equal to their copy, hashable, pickled", st.none(), options_are_values
+    ),
+    _law("a region that is read is the slice of the whole", _REGIONS, reads_the_region, ("open",)),
+    _law(
+        "a lazy array has the shape, dtype and metadata of the decoded one",
+        items(),
+        is_specified_as_decoded,
+        ("open",),
+        share=0.5,
+    ),
+    _law("what is no region is refused", items(), refuses_no_region, ("open",), share=0.5),
+    _law(
+        "damaged bytes are opened and read, or refused",
+        damaged_files(),
+        opens_or_refuses,
+        ("open",),
+    ),
+)
+"""The laws of a `Codec`."""
