@@ -67,8 +67,8 @@ def load_stack(  # noqa: PLR0913 - what is stacked, word by word
 
     The files are those that `list_files` gives for `folder`, `pattern` and `recursive`; `NotFound`
     if there is none. All must be arrays of one shape and dtype: `UnsupportedPayload` names the
-    first that differs. Of files that can be read lazily (TIFF) the header says so, and all are checked at
-    once; of others the first is loaded, and the rest are checked when they are read.
+    first that differs. Of files that can be read lazily (TIFF) the header says so, and all are
+    checked at once; of others the first is loaded, and the rest are checked when they are read.
 
     A file is open only while it is looked at or read, so that the number of files does not count. A
     read opens the files that its region asks for, one after the other, and takes memory for the
