@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr_access import (
@@ -38,7 +39,7 @@ from polystore import (
     read,
     write,
 )
-from polystore.backends.zarr.writing import remove_in_place
+from polystore.backends.zarr.removing import remove_in_place
 from polystore.core.key import natural_order
 from polystore.core.payload import is_host_array
 from polystore.core.records import IfExists
@@ -235,15 +236,30 @@ def test_links_lead_nowhere_else(store: ZarrConfig, tmp_path: Path) -> None:
     path_of(store, "absolute").symlink_to(path_of(store, "a"))
     path_of(store, "nowhere").symlink_to("nothing")
     path_of(store, "circle").symlink_to("circle")
-    assert listed(store) == ("a", "in")
+    broken = ("absolute", "circle", "nowhere", "out")
+    assert listed(store) == ("a", "absolute", "circle", "in", "nowhere", "out")
     assert got(store, "in").tolist() == ARRAY.tolist()
-    for key in ("out/b", "out", "absolute", "circle"):
-        assert error_of(load(store)(key)) == "InvalidKey"
-        assert error_of(status(store, key)) == "InvalidKey"
+    linked = status(store, "in").unwrap()
+    assert linked == evolve(status(store, "a").unwrap(), link="a")
+    for key in broken:
+        found = status(store, key).unwrap()
+        assert (found.kind, found.nbytes) == ("broken link", None)
+        assert found.link == str(path_of(store, key).readlink())
+        assert error_of(load(store)(key)) == ("NotFound" if key == "nowhere" else "InvalidKey")
+        assert error_of(put(store, key, ARRAY)) == "AlreadyExists"
+        assert error_of(put(store, key, ARRAY, "skip")) == "AlreadyExists"
+    assert error_of(load(store)("out/b")) == "InvalidKey"
+    assert error_of(status(store, "out/b")) == "InvalidKey"
     for mode in MODES:
         assert error_of(put(store, "out/new", ARRAY, mode)) == "InvalidKey"
-        for key in ("in", "out", "absolute", "nowhere", "circle"):
-            assert error_of(put(store, key, ARRAY, mode)) == "NotADirectory"
+    assert error_of(put(store, "in", ARRAY)) == "AlreadyExists"
+    assert put(store, "in", ARRAY, "skip").unwrap() == "skipped"
+    for key in ("in", *broken):
+        assert put(store, key, np.zeros(3), "replace").unwrap() == "written"
+        assert not path_of(store, key).is_symlink()
+        assert got(store, key).tolist() == [0, 0, 0]
+    assert got(store, "a").tolist() == ARRAY.tolist()
+    assert hidden_in(store) == []
     assert listed(ZarrConfig(root=tmp_path / "other.zarr")) == ("b",)
 
 

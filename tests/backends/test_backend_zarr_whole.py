@@ -26,7 +26,7 @@ from zarr_processes import (
 )
 
 from polystore import Item, NoSpace, ZarrConfig, list_files, save
-from polystore.backends.wholefolder import HIDDEN_FOLDER, pin
+from polystore.backends.heldfolder import HIDDEN_FOLDER, pin
 from polystore.backends.zarr import document
 
 Job = Literal["replace", "fail", "delete"]

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from polystore.backends.heldfolder import HIDDEN_FOLDER, pin
 from polystore.backends.wholefolder import (
-    HIDDEN_FOLDER,
     Check,
     hidden_folder,
     look_at,
-    pin,
     rename_onto_nothing,
     settle_instead,
     settle_new,

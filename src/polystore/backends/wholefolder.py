@@ -1,10 +1,12 @@
-"""Folders that appear, are replaced and vanish whole, in one step each.
+"""Folders, and links in their place, that appear, are replaced and vanish whole, in one step each.
 
 A folder is made as a hidden sibling (`.polystore-folder-*`) and moved into place. What it replaces
-is exchanged for it, and removed as soon as nobody holds it. Locks only say who still works in a
-folder: they keep readers from having to begin again, and the sweeper from a slow writer's folder.
-What is true does not rest on them: a folder that is not what it should be may be one that was just
-replaced, and is being removed, so that who finds one looks whether it still stands.
+is exchanged for it, and removed as soon as nobody holds it. A link may always be replaced.
+
+Locks only say who still works in a folder: they keep readers from having to begin again, and the
+sweeper from a slow writer's folder. What is true does not rest on them: a folder that is not what
+it should be may be one that was just replaced, and is being removed, so that who finds one looks
+whether it still stands.
 
 A `check` is given the descriptor of a folder, and raises `OSError` if it must stay where it is.
 Everything here raises `OSError`.
@@ -13,10 +15,7 @@ Everything here raises `OSError`.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import shutil
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import TypeAlias
@@ -24,31 +23,33 @@ from typing import TypeAlias
 from attrs import frozen
 
 from polystore.backends.beneath import exchange, rename_new
-from polystore.backends.whole import SWEEP_AFTER_S
-from polystore.core.key import HIDDEN_PREFIX
+from polystore.backends.heldfolder import (
+    FOLDER,
+    discard,
+    discard_held,
+    hidden_name,
+    is_link,
+    lock_new,
+    pin,
+    remove_hidden,
+    stands,
+    unpin,
+)
 
 __all__ = [
-    "HIDDEN_FOLDER",
     "Check",
     "HiddenFolder",
-    "discard_held",
     "hidden_folder",
     "look_at",
-    "pin",
+    "rename_onto_nothing",
     "settle_instead",
+    "settle_link",
     "settle_new",
-    "sweep_folder",
-    "unpin",
     "withdraw",
 ]
 
 Check: TypeAlias = Callable[[int], None]
 """Raises `OSError` if the folder of a descriptor must stay where it is."""
-
-HIDDEN_FOLDER = f"{HIDDEN_PREFIX}folder-"
-"""How the name of a hidden folder begins."""
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 # Each turn that is lost means that another writer has won one.
 _TURNS_MAX = 1000
@@ -65,24 +66,20 @@ class HiddenFolder:
 @contextmanager
 def hidden_folder(parent: int) -> Generator[HiddenFolder]:
     """Make a hidden folder, held against the sweeper; it is removed if the block fails."""
-    name = _hidden_name()
+    name = hidden_name()
     os.mkdir(name, dir_fd=parent)
     fd = -1
     try:
-        fd = os.open(name, _FOLDER, dir_fd=parent)
-        _lock(fd, fcntl.LOCK_EX)
+        fd = os.open(name, FOLDER, dir_fd=parent)
+        lock_new(fd)
         yield HiddenFolder(name, fd)
     except BaseException:  # on Ctrl-C too, nothing is left behind
-        if fd < 0 or _stands(parent, name, fd):
-            _remove(parent, name)
+        if fd < 0 or stands(parent, name, fd):
+            remove_hidden(parent, name)
         raise
     finally:
         if fd >= 0:
             os.close(fd)
-
-
-def _hidden_name() -> str:
-    return f"{HIDDEN_FOLDER}{os.urandom(8).hex()}"
 
 
 def _let_go(hidden: HiddenFolder) -> None:
@@ -109,10 +106,10 @@ def _move_new(parent: int, hidden: str, name: str) -> None:
         rename_onto_nothing(parent, hidden, name)
 
 
-def rename_onto_nothing(parent: int, hidden: str, name: str) -> None:
+def rename_onto_nothing(parent: int, old: str, name: str, into: int | None = None) -> None:
     """Do without `RENAME_NOREPLACE`: a plain rename of a folder replaces only an empty folder."""
     try:
-        os.rename(hidden, name, src_dir_fd=parent, dst_dir_fd=parent)
+        os.rename(old, name, src_dir_fd=parent, dst_dir_fd=parent if into is None else into)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.ENOTDIR):
             raise
@@ -125,22 +122,38 @@ def settle_instead(parent: int, hidden: HiddenFolder, name: str, check: Check) -
     `EOPNOTSUPP` if the file system cannot exchange folders.
     """
     _let_go(hidden)
+    _settle(parent, hidden.name, name, check)
 
+
+def settle_link(parent: int, text: str, name: str, check: Check) -> None:
+    """Put a link into place, or exchange it for what has the name, which is removed."""
+    hidden = hidden_name()
+    os.symlink(text, hidden, dir_fd=parent)
+    try:
+        _settle(parent, hidden, name, check)
+    except BaseException:  # on Ctrl-C too, nothing is left behind
+        with suppress(FileNotFoundError):
+            if is_link(parent, hidden):
+                os.unlink(hidden, dir_fd=parent)
+        raise
+
+
+def _settle(parent: int, hidden: str, name: str, check: Check) -> None:
     def swap() -> None:
-        _exchange(parent, hidden.name, name)
+        _exchange(parent, hidden, name)
 
     for _ in range(_TURNS_MAX):
         with suppress(FileExistsError):
-            return _move_new(parent, hidden.name, name)
+            return _move_new(parent, hidden, name)
         with suppress(FileNotFoundError):  # it was deleted meanwhile
-            if _take_out(parent, name, check, swap, hidden.name):
+            if _take_out(parent, name, check, swap, hidden):
                 return None
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), name)
 
 
 def withdraw(parent: int, name: str, check: Check) -> None:
-    """Remove a folder; to everybody else it goes in one step. `EXDEV` if it cannot be renamed."""
-    hidden = _hidden_name()
+    """Remove a folder or link; to others it goes in one step. `EXDEV` if it cannot be renamed."""
+    hidden = hidden_name()
 
     def rename() -> None:
         os.rename(name, hidden, src_dir_fd=parent, dst_dir_fd=parent)
@@ -153,7 +166,9 @@ def withdraw(parent: int, name: str, check: Check) -> None:
 
 def _take_out(parent: int, name: str, check: Check, move: Callable[[], None], hidden: str) -> bool:
     """Move what has the name to the hidden name, and remove it; `False` if it was just replaced."""
-    there = os.open(name, _FOLDER, dir_fd=parent)
+    if is_link(parent, name):
+        return _take_out_link(parent, name, move, hidden)
+    there = os.open(name, FOLDER, dir_fd=parent)
     may_go = False
     try:
         pin(there)
@@ -164,11 +179,20 @@ def _take_out(parent: int, name: str, check: Check, move: Callable[[], None], hi
         _check_taken_out(parent, name, hidden, there, check)
     finally:
         unpin(there)
-        if may_go and not any(_stands(parent, at, there) for at in (name, hidden)):
+        if may_go and not any(stands(parent, at, there) for at in (name, hidden)):
             discard_held(parent, there)
         os.close(there)
-    _discard(parent, hidden)
+    discard(parent, hidden)
     return True
+
+
+def _take_out_link(parent: int, name: str, move: Callable[[], None], hidden: str) -> bool:
+    move()
+    if is_link(parent, hidden):
+        os.unlink(hidden, dir_fd=parent)
+        return True
+    _bring_back(parent, hidden, name)  # another thing came between the look and the move
+    return False
 
 
 def _passes(parent: int, name: str, folder: int, check: Check) -> bool:
@@ -176,7 +200,7 @@ def _passes(parent: int, name: str, folder: int, check: Check) -> bool:
     try:
         check(folder)
     except OSError:
-        if _stands(parent, name, folder):
+        if stands(parent, name, folder):
             raise
         return False
     return True
@@ -184,10 +208,10 @@ def _passes(parent: int, name: str, folder: int, check: Check) -> bool:
 
 def _check_taken_out(parent: int, name: str, hidden: str, there: int, check: Check) -> None:
     """Bring back what came between the look and the move, if it must stay."""
-    if _stands(parent, hidden, there):
+    if stands(parent, hidden, there):
         return
     try:
-        other = os.open(hidden, _FOLDER, dir_fd=parent)
+        other = os.open(hidden, FOLDER, dir_fd=parent)
     except FileNotFoundError:  # its last reader has removed it, so it was none that must stay
         return
     try:
@@ -222,76 +246,10 @@ def _exchange(parent: int, one: str, other: str) -> None:
 def look_at(parent: int, name: str, check: Check) -> None:
     """Raise what `check` raises of the folder that has the name, whoever replaces it meanwhile."""
     for _ in range(_TURNS_MAX):
-        there = os.open(name, _FOLDER, dir_fd=parent)
+        there = os.open(name, FOLDER, dir_fd=parent)
         try:
             if _passes(parent, name, there, check):
                 return
         finally:
             os.close(there)
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), name)
-
-
-def pin(folder: int) -> bool:
-    """Hold a folder against removal until it is closed or unpinned; `False` if it is held."""
-    return _lock(folder, fcntl.LOCK_SH)
-
-
-def unpin(folder: int) -> None:
-    """Let go of a folder. Who does so, and then finds it replaced, is to call `discard_held`."""
-    _lock(folder, fcntl.LOCK_UN)
-
-
-def _lock(folder: int, kind: int) -> bool:
-    """Lock a folder at once, if that can be; `False` only if another holds it."""
-    try:
-        fcntl.flock(folder, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        pass
-    return True
-
-
-def _stands(parent: int, name: str, folder: int) -> bool:
-    try:
-        there = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(there, os.fstat(folder))
-
-
-def _discard(parent: int, hidden: str) -> None:
-    """Remove a hidden folder, or leave it to those that hold it."""
-    with suppress(OSError):
-        fd = os.open(hidden, _FOLDER, dir_fd=parent)
-        try:
-            if _lock(fd, fcntl.LOCK_EX):
-                _remove(parent, hidden)
-        finally:
-            os.close(fd)
-
-
-def discard_held(parent: int, folder: int) -> None:
-    """Remove a replaced folder, unless another holds it, who then will."""
-    if not _lock(folder, fcntl.LOCK_EX):
-        return
-    inode = os.fstat(folder).st_ino
-    with suppress(OSError), os.scandir(parent) as entries:
-        for entry in entries:
-            if entry.name.startswith(HIDDEN_FOLDER) and entry.inode() == inode:
-                _remove(parent, entry.name)
-
-
-def _remove(parent: int, name: str) -> None:
-    """Remove a hidden folder as far as it goes: what stays is invisible, and swept later."""
-    shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
-
-
-def sweep_folder(parent: int, name: str) -> None:
-    """Remove a hidden folder that a killed process left: old, and held by no process."""
-    if not name.startswith(HIDDEN_FOLDER):
-        return
-    with suppress(OSError):
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if time.time() - status.st_mtime > SWEEP_AFTER_S:
-            _discard(parent, name)

@@ -14,11 +14,17 @@ and this package keeps nothing between calls; so fork between calls, as a proces
 
 from __future__ import annotations
 
-from polystore.backends.zarr.listing import list_arrays
+from contextlib import AbstractContextManager
+
+from polystore.backends.filelock import file_lock
+from polystore.backends.zarr.listing import list_arrays, list_children
+from polystore.backends.zarr.moving import move_node
 from polystore.backends.zarr.node import RESERVED
 from polystore.backends.zarr.reading import ZarrFolder, load_array, stat_node
-from polystore.backends.zarr.writing import delete_array, save_array
+from polystore.backends.zarr.removing import delete_node
+from polystore.backends.zarr.writing import make_group, save_array
 from polystore.configs import ZarrConfig
+from polystore.core.key import Key
 from polystore.core.outcome import Outcome, Success
 from polystore.core.records import Backend, Context, Reach
 
@@ -33,6 +39,10 @@ def _close(_store: ZarrFolder, /) -> None:
     return None
 
 
+def _lock(store: ZarrFolder, key: Key, seconds: float, /) -> Outcome[AbstractContextManager[None]]:
+    return file_lock(store.config.root, key, seconds, store.config)
+
+
 ZARR: Backend[ZarrConfig, ZarrFolder] = Backend(
     name="zarr",
     config=ZarrConfig,
@@ -43,7 +53,11 @@ ZARR: Backend[ZarrConfig, ZarrFolder] = Backend(
     save=save_array,
     stat=stat_node,
     list=list_arrays,
-    delete=delete_array,
+    children=list_children,
+    make_folder=make_group,
+    delete=delete_node,
+    move=move_node,
+    lock=_lock,
     root=lambda config: config.root,
     reserved=RESERVED,
 )

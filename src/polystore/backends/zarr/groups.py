@@ -7,22 +7,30 @@ import json
 import os
 from contextlib import suppress
 
-from polystore.backends.beneath import folder_beneath, open_root
+from polystore.backends.beneath import folder_beneath, make_root
 from polystore.backends.whole import write_whole
 from polystore.backends.zarr.node import (
     DOCUMENT,
     TURNS_MAX,
     Node,
+    is_node_name,
     node_of,
     open_folder,
     stands_at,
 )
-from polystore.core.errors import Corrupt, NotADirectory, StorageError, UnsupportedOperation
+from polystore.core.errors import (
+    Corrupt,
+    InvalidKey,
+    NotADirectory,
+    NotAFile,
+    StorageError,
+    UnsupportedOperation,
+)
 from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Encoded
 
-__all__ = ["group_folder", "no_group", "of_version_2"]
+__all__ = ["group_folder", "no_group", "no_name", "not_ours", "of_version_2"]
 
 _GROUP_TEXT = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}, indent=2)
 _GROUP = Encoded((_GROUP_TEXT.encode(),), len(_GROUP_TEXT))
@@ -35,7 +43,7 @@ def group_folder(root: str, path: str, config: object) -> Outcome[int]:
     things in it, stands where a group is needed. The rest raises `OSError`.
     """
     parts = path.split("/") if path else []
-    top = _root_folder(root)
+    top = make_root(root)
     try:
         for depth in range(len(parts)):
             above = _as_group(top, "/".join(parts[:depth]), root, config)
@@ -45,16 +53,6 @@ def group_folder(root: str, path: str, config: object) -> Outcome[int]:
         return _as_group(top, path, root, config)
     finally:
         os.close(top)
-
-
-def _root_folder(root: str) -> int:
-    with suppress(FileNotFoundError):
-        return open_root(root)
-    try:
-        os.makedirs(root, exist_ok=True)
-    except FileExistsError as error:  # a link that leads nowhere
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root) from error
-    return open_root(root)
 
 
 def _as_group(top: int, path: str, root: str, config: object) -> Outcome[int]:
@@ -115,4 +113,27 @@ def of_version_2(path: str, config: object, about: str) -> UnsupportedOperation:
         config,
         f"{about} is of Zarr's version 2, and this store reads and writes version 3.",
         "Convert it with zarr-python first, as in zarr.save_array(new, zarr.open_array(old)[:]).",
+    )
+
+
+def no_name(key: str, config: object) -> InvalidKey | None:
+    """Give the error for a key with a part that Zarr allows no node to have as its name."""
+    part = next((part for part in key.split("/") if not is_node_name(part)), None)
+    if part is None:
+        return None
+    return InvalidKey(
+        key,
+        config,
+        f"{key!r} is no key of a Zarr store: Zarr reserves names such as {part!r}.",
+        "Use a part that is not only dots, and does not begin with two underscores.",
+    )
+
+
+def not_ours(key: str, config: object, verb: str) -> NotAFile:
+    """Give the error for a folder that is no Zarr node, and was to be deleted or moved."""
+    return NotAFile(
+        key,
+        config,
+        f"{key!r} is no Zarr node: a Zarr config does not {verb} a plain folder.",
+        "Name its folder by a DiskConfig, and do it there.",
     )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from typing import Literal
 
 from attrs import evolve, field, frozen
 
 from polystore.backends.beneath import open_root
+from polystore.backends.heldfolder import sweep_folder
 from polystore.backends.listing import PAGE_MAX
 from polystore.backends.oserrors import from_os
 from polystore.backends.whole import sweep
-from polystore.backends.wholefolder import sweep_folder
 from polystore.backends.zarr.groups import no_group
 from polystore.backends.zarr.node import (
     RESERVED,
+    Node,
     array_above,
     node_at,
     open_folder,
@@ -25,12 +27,19 @@ from polystore.configs import ZarrConfig
 from polystore.core.errors import StorageError
 from polystore.core.key import HIDDEN_PREFIX, Key, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
-from polystore.core.records import Page
+from polystore.core.records import Child, Page
 
-__all__ = ["list_arrays"]
+__all__ = ["list_arrays", "list_children"]
 
 # What is said of a folder that is gone, is a file or a link now, or leads out of the root.
 _NONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV)
+
+_KINDS: dict[Node, Literal["file", "folder"]] = {
+    "array": "file",
+    "damaged": "file",
+    "group": "folder",
+    "plain": "folder",
+}
 
 
 @frozen
@@ -46,7 +55,8 @@ class _Walk:
 def list_arrays(store: ZarrFolder, folder: str, /) -> Iterator[Outcome[Page]]:
     """Give the keys of all arrays below a folder, page by page, lazily, in no order.
 
-    - Arrays are not entered, nor are links to folders; a link to an array inside the root is a key.
+    - Arrays are not entered, nor are links to folders; a link to an array inside the root is a key,
+      and so is one that leads to nothing of Zarr's, or out of the root.
     - An array whose `zarr.json` is damaged is a key too: loading it says so.
     - A name that is no key, or a folder that cannot be read, is a failure of its own; the others
       follow.
@@ -85,24 +95,14 @@ def _pages_of(walk: _Walk, folder: str) -> Iterator[Outcome[Page]]:
     """Give the keys in one folder, and put the folders in it on the list of those to come."""
     below = f"{folder}/" if folder else ""
     try:
-        fd = open_folder(walk.root, folder)
+        for name, is_link in _names_in(walk.root, folder):
+            _see(walk, below + name, is_link)
+            if len(walk.keys) == PAGE_MAX:
+                yield Success(tuple(walk.keys))
+                walk.keys.clear()
     except OSError as error:
         if error.errno not in _NONE:
-            yield Failure(from_os(error, folder, None))
-        return
-    try:
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                if entry.name.startswith(HIDDEN_PREFIX):
-                    sweep(fd, entry.name)
-                    sweep_folder(fd, entry.name)
-                elif not entry.is_file(follow_symlinks=False):
-                    _see(walk, below + entry.name, entry.is_symlink())
-                if len(walk.keys) == PAGE_MAX:
-                    yield Success(tuple(walk.keys))
-                    walk.keys.clear()
-    finally:
-        os.close(fd)
+            walk.problems.append(from_os(error, folder, None))
     yield Success(tuple(walk.keys))
     yield from map(Failure, walk.problems)
     walk.keys.clear()
@@ -116,12 +116,84 @@ def _see(walk: _Walk, path: str, is_link: bool) -> None:
     except OSError as error:
         if error.errno not in _NONE:
             walk.problems.append(from_os(error, path, None))
-        return
+            return
+        if not is_link:
+            return
+        node = "array"  # a broken link stands where an array would
     if node in ("array", "damaged"):
         if is_successful(key):
             walk.keys.append(key.unwrap())
         else:
-            advice = "Rename it, or move it out of the folder; the others are keys."
-            walk.problems.append(evolve(key.failure(), advice=advice))
+            walk.problems.append(_renamed_please(key.failure()))
     elif node in ("group", "plain") and not is_link:
         walk.waiting.append(path)
+
+
+def _renamed_please(error: StorageError) -> StorageError:
+    return evolve(error, advice="Rename it, or move it out of the folder; the others are keys.")
+
+
+def list_children(store: ZarrFolder, folder: str, /) -> Iterator[Outcome[tuple[Child, ...]]]:
+    """Give the arrays, folders and links that stand directly in a folder, page by page.
+
+    Files of others, and folders of Zarr's version 2, are left out. Failures are as for
+    `list_arrays`.
+    """
+    config = store.config
+    opened = guarded(lambda: _opened(config, folder), folder, config)
+    if not is_successful(opened):
+        yield Failure(opened.failure())
+        return
+    root = opened.unwrap()
+    try:
+        yield from _children(root, folder, config)
+    finally:
+        os.close(root)
+
+
+def _children(root: int, folder: str, config: ZarrConfig) -> Iterator[Outcome[tuple[Child, ...]]]:
+    below = f"{folder}/" if folder else ""
+    page: list[Child] = []
+    problems: list[StorageError] = []
+    try:
+        for name, is_link in _names_in(root, folder):
+            child = _child(root, below + name, is_link=is_link)
+            if not is_successful(child):
+                problems.append(evolve(child.failure(), config=config))
+            elif (found := child.unwrap()) is not None:
+                page.append(found)
+            if len(page) == PAGE_MAX:
+                yield Success(tuple(page))
+                page.clear()
+    except OSError as error:  # the folder was removed, or replaced, since it was looked at
+        problems.append(from_os(error, folder, config))
+    yield Success(tuple(page))
+    yield from map(Failure, problems)
+
+
+def _child(root: int, path: str, *, is_link: bool) -> Outcome[Child | None]:
+    """Give a child of a folder, or `None` for what is not of Zarr's."""
+    key = parse_key(path, None, RESERVED)
+    try:
+        kind = "link" if is_link else _KINDS.get(node_at(root, path))
+    except OSError as error:
+        return Success(None) if error.errno in _NONE else Failure(from_os(error, path, None))
+    if kind is None:
+        return Success(None)
+    child = key.map(lambda it: Child(it, kind))
+    return child if is_successful(child) else Failure(_renamed_please(child.failure()))
+
+
+def _names_in(root: int, folder: str) -> Iterator[tuple[str, bool]]:
+    """Give the names in a folder, but those of files, and whether each is a link's; and sweep."""
+    fd = open_folder(root, folder)
+    try:
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                if entry.name.startswith(HIDDEN_PREFIX):
+                    sweep(fd, entry.name)
+                    sweep_folder(fd, entry.name)
+                elif not entry.is_file(follow_symlinks=False):
+                    yield entry.name, entry.is_symlink()
+    finally:
+        os.close(fd)

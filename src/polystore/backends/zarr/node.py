@@ -25,6 +25,7 @@ __all__ = [
     "Node",
     "array_above",
     "is_node_name",
+    "link_at",
     "node_at",
     "node_of",
     "open_folder",
@@ -187,6 +188,20 @@ def stands_at(root: int, path: str, folder: int) -> bool:
         return os.path.samestat(os.fstat(fd), os.fstat(folder))
     finally:
         os.close(fd)
+
+
+def link_at(root: int, path: str) -> str | None:
+    """Give where the link at a path below the root says that it leads; `None` for what is none."""
+    above, _, name = path.rpartition("/")
+    parent = open_folder(root, above)
+    try:
+        return os.readlink(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
+    finally:
+        os.close(parent)
 
 
 def array_above(root: int, path: str) -> str | None:

@@ -10,17 +10,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from polystore.backends.beneath import open_root
+from polystore.backends.heldfolder import discard_held, pin, unpin
 from polystore.backends.oserrors import from_os
-from polystore.backends.wholefolder import discard_held, pin, unpin
+from polystore.backends.refusals import absent_below, below_no_folder, no_file, no_formats
 from polystore.backends.zarr.elements import nbytes_of, read_array
 from polystore.backends.zarr.groups import of_version_2
 from polystore.backends.zarr.node import (
     DOCUMENT,
     TURNS_MAX,
     array_above,
+    link_at,
     node_of,
     open_folder,
     parsed,
@@ -31,20 +33,19 @@ from polystore.backends.zarr.notes import notes_in
 from polystore.configs import ZarrConfig
 from polystore.core.errors import (
     Corrupt,
+    InvalidKey,
     NotAFile,
     NotFound,
     StorageError,
     Unavailable,
-    UnsupportedOperation,
-    not_found,
 )
 from polystore.core.item import Item
-from polystore.core.key import HIDDEN_PREFIX, NEAR_AMONG, Key, near_keys
+from polystore.core.key import HIDDEN_PREFIX, NEAR_AMONG, Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.payload import Json, Payload
 from polystore.core.records import Context, FileFormat, Stat
 
-__all__ = ["ZarrFolder", "guarded", "load_array", "stat_node"]
+__all__ = ["ZarrFolder", "guarded", "inside_array", "load_array", "stat_node"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -72,14 +73,7 @@ def load_array(
 ) -> Outcome[Item[Payload]]:
     """Give the array under a key, in aligned memory of its own, with its metadata and history."""
     if format is not None:
-        return Failure(
-            UnsupportedOperation(
-                key,
-                store.config,
-                "A Zarr store holds no files, and so no formats.",
-                "Leave the format out: load(store).",
-            )
-        )
+        return Failure(no_formats("A Zarr store", key, store.config))
     return _of_one_generation(store.config, key, lambda folder: _load(store.config, key, folder))
 
 
@@ -107,21 +101,21 @@ def _array_fields(config: ZarrConfig, key: Key, folder: int) -> _Seen[Mapping[st
     if fields is None or fields.get("node_type") not in ("array", "group"):
         return _Seen(Failure(_damaged_document(key, config)))
     if fields["node_type"] == "group":
-        return _Seen(Failure(_a_folder(key, config, folder)))
+        return _Seen(Failure(no_file(key, config, len(_names(folder)), "arrays")))
     return _Seen(Success(fields))
 
 
 def _no_node(config: ZarrConfig, key: Key, folder: int) -> StorageError:
     """Say what a folder without a `zarr.json` is."""
-    inside = _inside_array(config, key)
+    inside = inside_array(config, key)
     if inside is not None:
         return inside
     if node_of(folder) == "version 2":
         return of_version_2(key, config, repr(key))
-    return _a_folder(key, config, folder)
+    return no_file(key, config, len(_names(folder)), "arrays")
 
 
-def _inside_array(config: ZarrConfig, key: str) -> NotFound | None:
+def inside_array(config: ZarrConfig, key: str) -> NotFound | None:
     """Give the error for a key that is a part of an array, such as the folder of its chunks."""
     root = open_root(config.root)
     try:
@@ -132,12 +126,7 @@ def _inside_array(config: ZarrConfig, key: str) -> NotFound | None:
         os.close(root)
     if array is None:
         return None
-    return NotFound(
-        key,
-        config,
-        f"Nothing is stored under {key!r}: {array!r} is an array, not a folder.",
-        "See list_files(store) for the keys there are.",
-    )
+    return below_no_folder(key, config, f"{array!r} is an array, not a folder")
 
 
 def _damaged_document(key: str, config: ZarrConfig) -> Corrupt:
@@ -149,19 +138,28 @@ def _damaged_document(key: str, config: ZarrConfig) -> Corrupt:
     )
 
 
-def _a_folder(key: str, config: ZarrConfig, folder: int) -> NotAFile:
-    count = len(_names(folder))
-    return NotAFile(
-        key,
-        config,
-        f"{key!r} is a folder, not an array; there are {count} names in it.",
-        "Load its arrays one by one: pipeline.map(list_files(store, folder=...).unwrap()).",
-    )
-
-
 def stat_node(store: ZarrFolder, key: Key, /) -> Outcome[Stat]:
     """Say whether an array or a folder stands under a key, and how many bytes its elements take."""
-    return _of_one_generation(store.config, key, lambda folder: _stat(store.config, key, folder))
+    config = store.config
+    found = _of_one_generation(config, key, lambda folder: _stat(config, key, folder))
+    link = _link(config, key)
+    if link is None:
+        return found
+    if is_successful(found):
+        return Success(evolve(found.unwrap(), link=link))
+    if isinstance(found.failure(), (InvalidKey, NotFound)):  # out of the root, or nothing of Zarr's
+        return Success(Stat("broken link", None, None, link))
+    return found
+
+
+def _link(config: ZarrConfig, key: Key) -> str | None:
+    with suppress(OSError):
+        root = open_root(config.root)
+        try:
+            return link_at(root, key)
+        finally:
+            os.close(root)
+    return None
 
 
 def _stat(config: ZarrConfig, key: Key, folder: int) -> _Seen[Stat]:
@@ -227,38 +225,15 @@ def _unread(error: OSError, key: str, config: ZarrConfig) -> StorageError:
     if error.errno == errno.ENOENT:
         return _absent(key, config)
     if error.errno == errno.ENOTDIR and key and Path(config.root).is_dir():
-        return NotFound(
-            key,
-            config,
-            f"Nothing is stored under {key!r}: a part of it is a file, not an array or a folder.",
-            "See list_files(store) for the keys there are.",
-        )
-    inside = _inside_array(config, key) if error.errno == errno.EISDIR else None
+        what = "a part of it is a file, not an array or a folder"
+        return below_no_folder(key, config, what)
+    inside = inside_array(config, key) if error.errno == errno.EISDIR else None
     return inside or from_os(error, key, config)
 
 
 def _absent(key: str, config: ZarrConfig) -> NotFound:
-    if not Path(config.root).is_dir():
-        return NotFound(
-            key,
-            config,
-            f"The folder {config.root!r} does not exist.",
-            "Check the root of the config; the first save makes it.",
-        )
-    first, _, rest = key.partition("/")
-    if first == Path(config.root).name and rest:
-        return NotFound(
-            key,
-            config,
-            f"Nothing is stored under {key!r}.",
-            f"The root {config.root!r} is already in the key: did you mean {rest!r}?",
-        )
-    inside = _inside_array(config, key)
-    if inside is not None:
-        return inside
-    folder, slash, _ = key.rpartition("/")
-    siblings = [folder + slash + name for name in _siblings(config, folder)]
-    return not_found(key, config, near_keys(key, siblings))
+    inside = inside_array(config, key) if Path(config.root).is_dir() else None
+    return inside or absent_below(config.root, key, config, lambda it: _siblings(config, it))
 
 
 def _siblings(config: ZarrConfig, folder: str) -> list[str]:

@@ -1,30 +1,24 @@
-"""Saving and deleting an array: its folder comes and goes in one step."""
+"""Saving an array: its folder comes in one step. Making a group."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 
 from polystore.backends.beneath import open_root
+from polystore.backends.heldfolder import is_link
 from polystore.backends.oserrors import exists_already, from_os
 from polystore.backends.wholefolder import (
     hidden_folder,
     look_at,
     settle_instead,
     settle_new,
-    withdraw,
 )
 from polystore.backends.zarr.document import Document, document_for
 from polystore.backends.zarr.elements import write_array
-from polystore.backends.zarr.groups import group_folder
-from polystore.backends.zarr.node import (
-    DOCUMENT,
-    is_node_name,
-    open_folder,
-    refuse_all_but_arrays,
-)
-from polystore.backends.zarr.reading import ZarrFolder, guarded
+from polystore.backends.zarr.groups import group_folder, no_name
+from polystore.backends.zarr.node import node_at, refuse_all_but_arrays
+from polystore.backends.zarr.reading import ZarrFolder
 from polystore.configs import ZarrConfig
 from polystore.core.errors import (
     InvalidKey,
@@ -39,7 +33,7 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, g
 from polystore.core.payload import HostArray, Payload, is_host_array
 from polystore.core.records import IfExists, SaveOptions
 
-__all__ = ["delete_array", "save_array"]
+__all__ = ["make_group", "save_array", "unwritten"]
 
 
 def save_array(
@@ -59,7 +53,7 @@ def save_array(
         lambda it: and_then(
             guard(
                 lambda: _written(store.config, key, it, array, how.if_exists),
-                catch(OSError, lambda error: _unwritten(error, key, store.config)),
+                catch(OSError, lambda error: unwritten(error, key, store.config)),
             ),
             lambda saved: saved,
         ),
@@ -69,14 +63,6 @@ def save_array(
 def _refused(
     config: ZarrConfig, key: Key, options: object
 ) -> InvalidKey | UnsupportedPayload | None:
-    part = next((part for part in key.split("/") if not is_node_name(part)), None)
-    if part is not None:
-        return InvalidKey(
-            key,
-            config,
-            f"{key!r} is no key of a Zarr store: Zarr reserves names such as {part!r}.",
-            "Use a part that is not only dots, and does not begin with two underscores.",
-        )
     if options is not None:
         return UnsupportedPayload(
             key,
@@ -84,7 +70,7 @@ def _refused(
             f"A Zarr store does not take {type(options).__name__}.",
             "Leave the options out.",
         )
-    return None
+    return no_name(key, config)
 
 
 def _one_array(payload: Payload) -> Outcome[HostArray]:
@@ -100,7 +86,8 @@ def _one_array(payload: Payload) -> Outcome[HostArray]:
     )
 
 
-def _unwritten(error: OSError, key: str, config: ZarrConfig) -> StorageError:
+def unwritten(error: OSError, key: str, config: ZarrConfig) -> StorageError:
+    """Give the error for what the system says of a node that was to be saved."""
     if error.errno == errno.ENOENT:
         return Unavailable(
             key,
@@ -127,24 +114,40 @@ def _written(
         return Failure(group.failure())
     parent = group.unwrap()
     try:
-        if if_exists != "replace" and _is_taken(parent, name):
+        if if_exists != "replace" and _is_taken(config, key, parent):
             return _not_written(config, key, if_exists)
         _build(parent, name, document, array, if_exists)
     except FileExistsError:  # another writer was first
-        _is_taken(parent, name)
+        _is_taken(config, key, parent)
         return _not_written(config, key, if_exists)
     finally:
         os.close(parent)
     return Success(Saved(key, config, "written", array.nbytes, document.dropped))
 
 
-def _is_taken(parent: int, name: str) -> bool:
-    """Whether an array has the name; raises if something else has it."""
+def _is_taken(config: ZarrConfig, key: Key, parent: int) -> bool:
+    """Whether an array, or a link to one, has the name; raises if something else has it."""
+    name = key.rpartition("/")[2]
     try:
-        look_at(parent, name, refuse_all_but_arrays)
+        if is_link(parent, name):
+            _refuse_all_but_links_to_arrays(config, key)
+        else:
+            look_at(parent, name, refuse_all_but_arrays)
     except FileNotFoundError:
         return False
     return True
+
+
+def _refuse_all_but_links_to_arrays(config: ZarrConfig, key: Key) -> None:
+    root = open_root(config.root)
+    try:
+        node = node_at(root, key)
+    except OSError as error:  # it leads nowhere, and is in the way
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), key) from error
+    finally:
+        os.close(root)
+    if node not in ("array", "damaged"):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), key)
 
 
 def _not_written(config: ZarrConfig, key: Key, if_exists: IfExists) -> Outcome[Saved]:
@@ -164,33 +167,14 @@ def _build(
             settle_new(parent, hidden, name)
 
 
-def delete_array(store: ZarrFolder, key: Key, /) -> Outcome[None]:
-    """Remove an array; to readers it goes in one step."""
-    return guarded(lambda: _deleted(store.config, key), key, store.config)
-
-
-def _deleted(config: ZarrConfig, key: Key) -> Outcome[None]:
-    above, _, name = key.rpartition("/")
-    root = open_root(config.root)
-    try:
-        parent = open_folder(root, above)
-    finally:
-        os.close(root)
-    try:
-        withdraw(parent, name, refuse_all_but_arrays)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        remove_in_place(parent, name)
-    finally:
-        os.close(parent)
-    return Success(None)
-
-
-def remove_in_place(parent: int, name: str) -> None:
-    """Do without a rename, which overlay file systems refuse for folders of their lower layer.
-
-    The document goes first: nobody takes the rest for an array.
-    """
-    os.unlink(f"{name}/{DOCUMENT}", dir_fd=parent)
-    shutil.rmtree(name, dir_fd=parent)
+def make_group(store: ZarrFolder, key: Key, /) -> Outcome[None]:
+    """Make a group, and those above it; fine if it is there."""
+    config = store.config
+    refused = no_name(key, config)
+    if refused is not None:
+        return Failure(refused)
+    made = guard(
+        lambda: group_folder(config.root, key, config),
+        catch(OSError, lambda error: unwritten(error, key, config)),
+    )
+    return and_then(made, lambda it: it.map(os.close))
