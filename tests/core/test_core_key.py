@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import cast
@@ -13,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from polystore import InvalidKey, KeyLike, is_successful, parse_key
-from polystore.core.key import natural_order, near_keys, suffix_of
+from polystore.core.key import are_plain, natural_order, near_keys, suffix_of
 
 parts = st.text(st.sampled_from("aB7é中 .-_\\\0/\ud800\n~"), max_size=6) | st.sampled_from(
     (".", "..", ".polystore-x", "zarr.json", "é" * 128, "x" * 255, "x" * 256)
@@ -193,6 +194,41 @@ def test_numbers_are_ordered_by_value(one: int, other: int, zeros: int) -> None:
     left, right = f"f{'0' * zeros}{one}.tif", f"f{other}.tif"
     if one != other:
         assert (natural_order(left) < natural_order(right)) == (one < other)
+
+
+def by_numbers(key: str) -> tuple[list[str | int], str]:
+    """Natural order as it is said: text, a number, text, a number, and so on."""
+    parts = re.split("([0-9]+)", key)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], key
+
+
+@given(st.lists(st.text(st.sampled_from("a0129 -/.é"), max_size=8)))
+@example(["f1", "f", "f-", "f 1", "fa", "f01", "f0", "f00"])
+def test_natural_order_is_that_of_texts_and_numbers_in_turn(keys: list[str]) -> None:
+    assert sorted(keys, key=natural_order) == sorted(keys, key=by_numbers)
+
+
+@given(
+    st.lists(st.text("aZ0_ .,+-()@=~é\\", min_size=1, max_size=5), min_size=1, max_size=4),
+    st.sampled_from(("a", "é/b c", ".a")),
+)
+@example([".polystore-new-1"], "a")
+@example(["a" * 256], "a")
+@example([".."], "a")
+@example([""], "a")
+@example([], "a")
+def test_what_is_plain_makes_keys(parts: list[str], above: str) -> None:
+    if are_plain(parts):
+        for part in parts:
+            assert parse_key(part).unwrap() == part
+            assert parse_key(f"{above}/{part}").unwrap() == f"{above}/{part}"
+    else:
+        assert not parts or any(map(odd, parts))
+
+
+def odd(name: str) -> bool:
+    """Whether `parse_key` has to look twice."""
+    return len(name) > 255 or re.fullmatch(r"\w[\w .,+\-()@=]*", name, re.ASCII) is None
 
 
 def test_digits_of_other_scripts_and_runs_without_end_sort() -> None:

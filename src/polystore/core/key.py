@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_left
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NewType, cast
@@ -169,8 +170,10 @@ def _problem_of_part(part: str, reserved: frozenset[str]) -> str | None:
 
 _DIGITS = re.compile(r"([0-9]+)")
 
+_LAST_CHARACTER = 0x10FFFF
 
-def natural_order(key: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
+
+def natural_order(key: str) -> tuple[str, str]:
     """Give the sort key of natural order: runs of the digits 0-9 compare as numbers.
 
     Only ASCII digits count, so that no Unicode name can fail to sort; names that are equal as
@@ -180,13 +183,21 @@ def natural_order(key: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
     ['f1', 'f2', 'f10']
     """
     parts = _DIGITS.split(key)
-    return tuple(_number(part) if i % 2 else part for i, part in enumerate(parts)), key
+    if len(parts) == 1:
+        return key, key
+    parts[1::2] = map(_number, parts[1::2])
+    return "".join(parts), key
 
 
-def _number(digits: str) -> tuple[int, str]:
-    """Give what orders a run of digits by value; `int` refuses runs of more than 4300."""
+@lru_cache(maxsize=4096)
+def _number(digits: str) -> str:
+    """Give a text that orders a run of digits by value, and before any other text.
+
+    First a NUL, which no key has; then how many digits it has, as one character, then those.
+    """
     significant = digits.lstrip("0")
-    return len(significant), significant
+    times, rest = divmod(len(significant), _LAST_CHARACTER)
+    return f"\0{chr(_LAST_CHARACTER) * times}{chr(rest)}{significant}"
 
 
 def near_keys(key: str, keys: Iterable[str]) -> list[str]:
