@@ -136,7 +136,12 @@ def every_dtype() -> st.SearchStrategy[EveryDtype]:
     >>> find(every_dtype(), lambda example: len(example.shape) == 1)
     EveryDtype(shape=(0,), seed=0, layout='c')
     """
-    return st.builds(EveryDtype, shapes(), st.integers(0, 2**32 - 1), st.sampled_from(LAYOUTS))
+    return st.builds(EveryDtype, _SHAPES, _SEEDS, _LAYOUTS)
+
+
+# Made once: a strategy that is made for each draw costs more than the draw.
+_DTYPES, _SHAPES = dtypes(), shapes()
+_SEEDS, _LAYOUTS = st.integers(0, 2**32 - 1), st.sampled_from(LAYOUTS)
 
 
 @st.composite
@@ -152,10 +157,10 @@ def array_examples(
     >>> find(array_examples(), lambda example: example.array().dtype.kind == "f")
     ArrayExample(dtype='<f2', shape=(), seed=0, layout='c')
     """
-    kind = draw(dtype if dtype is not None else dtypes())
-    lengths = draw(shape if shape is not None else shapes())
-    lies = draw(layout if layout is not None else st.sampled_from(LAYOUTS))
-    return ArrayExample(words_of(kind), lengths, draw(st.integers(0, 2**32 - 1)), lies)
+    kind = draw(dtype if dtype is not None else _DTYPES)
+    lengths = draw(shape if shape is not None else _SHAPES)
+    lies = draw(layout if layout is not None else _LAYOUTS)
+    return ArrayExample(words_of(kind), lengths, draw(_SEEDS), lies)
 
 
 def arrays(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 from hypothesis import strategies as st
 
 from polystore.core.item import Item, Metadata
@@ -108,49 +108,44 @@ def _as_items(contents: st.SearchStrategy[Any]) -> ItemExamples:
     return st.builds(CodecExample, contents, options=_SEEDS, suffix=_SEEDS)
 
 
-@st.composite
-def _pictures(draw: st.DrawFn) -> ArrayExample:
-    """Give what most image formats hold: small integers or floats, in two to four axes."""
-    sides = st.integers(1, 20)
-    shapes = st.one_of(
-        st.tuples(sides, sides),
-        st.tuples(sides, sides, st.integers(1, 4)),
-        st.tuples(st.integers(1, 3), st.integers(1, 3), sides, sides),
-    )
-    dtypes = st.sampled_from([np.dtype(it) for it in ("u1", "u2", "f4", ">u2", "?")])
-    return draw(array_examples(dtypes, shapes))
+_SIDES = st.integers(1, 20)
+
+_PICTURES = array_examples(
+    st.sampled_from([np.dtype(it) for it in ("u1", "u2", "f4", ">u2", "?")]),
+    st.one_of(
+        st.tuples(_SIDES, _SIDES),
+        st.tuples(_SIDES, _SIDES, st.integers(1, 4)),
+        st.tuples(st.integers(1, 3), st.integers(1, 3), _SIDES, _SIDES),
+    ),
+)
+"""What most image formats hold: small integers or floats, in two to four axes."""
 
 
 def array_items() -> ItemExamples:
     """Give arrays: of any dtype, shape and layout, and every other one a picture."""
-    return _as_items(_pictures() | array_examples())
+    return _as_items(_PICTURES | array_examples())
 
 
 _NAMES = st.sampled_from(("a", "b/c", "image", "größe", "arr_0", ".", "")) | st.text(max_size=4)
 
 
-@st.composite
-def _named(draw: st.DrawFn) -> ArraysExample:
-    names = draw(st.lists(_NAMES, unique=True, max_size=3))
-    return ArraysExample(tuple((name, draw(array_examples())) for name in names))
+_ARRAYS = st.lists(st.tuples(_NAMES, array_examples()), max_size=3, unique_by=lambda it: it[0])
 
 
 def mappings() -> ItemExamples:
     """Give arrays by their names, none and odd names too."""
-    return _as_items(_named())
+    return _as_items(_ARRAYS.map(lambda it: ArraysExample(tuple(it))))
 
 
-@st.composite
-def _columns(draw: st.DrawFn) -> TableExample:
-    length = draw(st.sampled_from((0, 1, 2, 5)))
-    names = draw(st.lists(_NAMES, unique=True, max_size=3))
+def _columns(length: int) -> st.SearchStrategy[TableExample]:
     column = array_examples(st.sampled_from(PLAIN_DTYPES), st.just((length,)))
-    return TableExample(tuple((name, draw(column)) for name in names))
+    columns = st.lists(st.tuples(_NAMES, column), max_size=3, unique_by=lambda it: it[0])
+    return columns.map(lambda it: TableExample(tuple(it)))
 
 
 def tables() -> ItemExamples:
     """Give tables, of no rows and no columns too."""
-    return _as_items(_columns())
+    return _as_items(st.one_of(*map(_columns, (0, 1, 2, 5))))
 
 
 def texts() -> ItemExamples:
@@ -237,11 +232,13 @@ def _known(ndim: int) -> st.SearchStrategy[Metadata]:
     )
 
 
-@st.composite
-def items(draw: st.DrawFn) -> CodecExample:
-    """Give one of `SIMPLE`, with metadata that fits it."""
-    simple = draw(st.sampled_from(SIMPLE))
+def _with_metadata(simple: CodecExample) -> ItemExamples:
     content = simple.content
     ndim = len(content.shape) if isinstance(content, ArrayExample) else 2
-    metadata = draw(st.just(Metadata()) | _known(ndim))
-    return evolve(simple, metadata=metadata, options=draw(_SEEDS), suffix=draw(_SEEDS))
+    metadata = st.just(Metadata()) | _known(ndim)
+    return st.builds(CodecExample, st.just(content), metadata, _SEEDS, _SEEDS)
+
+
+def items() -> ItemExamples:
+    """Give one of `SIMPLE`, with metadata that fits it."""
+    return st.one_of(*map(_with_metadata, SIMPLE))
