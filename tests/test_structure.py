@@ -41,6 +41,7 @@ LAYERS = (
     "task",
     "batch",
     "files",
+    "gather",
     "named",
     "settings",
     "environment",

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from typing import (
-    TYPE_CHECKING,
-    Concatenate,
-    Literal,
-    Never,
-    ParamSpec,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Concatenate, Literal, Never, ParamSpec, TypeVar, overload
 
 from attrs import field, frozen
 
 from polystore.batch import map_keys
-from polystore.core.errors import FunctionFailed, StorageError
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import HostArray, LazyArray, Payload
 from polystore.core.records import FileFormat, IfExists, Place, Sink, Source, Store
@@ -27,6 +16,7 @@ from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.environment import stores_in_environment
 from polystore.files import asking, copying, linking, listing, locking, removing, stack
 from polystore.files.locking import LOCK_TIMEOUT_S
+from polystore.gather import gathered
 from polystore.named import AnyStore, by_name, find, key_text, of_kind
 from polystore.settings import stores_in_file
 from polystore.steps.compose import Step, compose
@@ -200,7 +190,7 @@ class FileManager:
         """
         step = self._step(backend, lambda store: Load[object](store, format))
         pairs = map_keys(self.dispatcher, compose(step), keys, max_workers=max_workers)
-        return tuple(_to_the_end(pairs))
+        return gathered(pairs, lambda key: key)
 
     def save_batch(
         self,
@@ -216,7 +206,7 @@ class FileManager:
         """
         step = self._step(backend, lambda store: Save[Payload](store, if_exists, options))
         pairs = map_keys(self.dispatcher, compose(step), items, max_workers=max_workers)
-        return tuple((key_text(item), outcome) for item, outcome in _to_the_end(pairs))
+        return gathered(pairs, key_text)
 
     def exists(self, key: KeyLike, backend: str) -> Outcome[bool]:
         """Whether a file or a folder stands under a key."""
@@ -238,16 +228,17 @@ class FileManager:
         """Say what stands under a key."""
         return self._do(asking.stat, backend, key)
 
-    def list_files(
+    def list_files(  # noqa: PLR0913 - what is listed, word by word
         self,
         backend: str,
         *,
-        folder: str = "",
+        folder: KeyLike = "",
         pattern: str | None = None,
         suffixes: str | tuple[str, ...] = (),
         recursive: bool = True,
+        ordered: bool = True,
     ) -> Outcome[tuple[Key, ...]]:
-        """Give the keys of a store, in natural order."""
+        """Give the keys of a store, in natural order, or in none if that is faster to have."""
         return self._do(
             listing.list_files,
             backend,
@@ -255,13 +246,14 @@ class FileManager:
             pattern=pattern,
             suffixes=suffixes,
             recursive=recursive,
+            ordered=ordered,
         )
 
     def iter_files(
         self,
         backend: str,
         *,
-        folder: str = "",
+        folder: KeyLike = "",
         pattern: str | None = None,
         suffixes: str | tuple[str, ...] = (),
         recursive: bool = True,
@@ -280,34 +272,52 @@ class FileManager:
         )
 
     def list_image_files(
-        self, backend: str, *, folder: str = "", pattern: str | None = None, recursive: bool = True
+        self,
+        backend: str,
+        *,
+        folder: KeyLike = "",
+        pattern: str | None = None,
+        recursive: bool = True,
     ) -> Outcome[tuple[Key, ...]]:
         """Give the keys of images, in natural order."""
         return self._do(
             listing.list_image_files, backend, folder=folder, pattern=pattern, recursive=recursive
         )
 
-    def list_dir(self, backend: str, *, folder: str = "") -> Outcome[tuple[Key, ...]]:
+    def list_dir(self, backend: str, *, folder: KeyLike = "") -> Outcome[tuple[Key, ...]]:
         """Give what stands directly in a folder."""
         return self._do(listing.list_dir, backend, folder)
 
     def find_file(
-        self, name: str, backend: str, *, folder: str = "", recursive: bool = True
+        self, name: str, backend: str, *, folder: KeyLike = "", recursive: bool = True
     ) -> Outcome[Key]:
         """Give the first key, in natural order, whose last part is the name."""
         return self._do(listing.find_file, backend, name, folder=folder, recursive=recursive)
 
     def collect_dirs_and_files(
-        self, backend: str, *, folder: str = "", recursive: bool = True
+        self, backend: str, *, folder: KeyLike = "", recursive: bool = True
     ) -> Outcome[Tree]:
         """Give the folders and the files below a folder."""
         return self._do(listing.collect_dirs_and_files, backend, folder, recursive=recursive)
 
     def load_stack(
-        self, backend: str, *, folder: str = "", pattern: str | None = None, axis: str = "z"
+        self,
+        backend: str,
+        *,
+        folder: KeyLike = "",
+        pattern: str | None = None,
+        axis: str = "z",
+        recursive: bool = True,
     ) -> Outcome[Item[LazyArray]]:
         """Give many files as one lazy array with a new first axis."""
-        return self._do(stack.load_stack, backend, folder=folder, pattern=pattern, axis=axis)
+        return self._do(
+            stack.load_stack,
+            backend,
+            folder=folder,
+            pattern=pattern,
+            axis=axis,
+            recursive=recursive,
+        )
 
     def ensure_directory(self, folder: KeyLike, backend: str) -> Outcome[Key]:
         """Make a folder, and those above it."""
@@ -376,7 +386,7 @@ class FileManager:
         return and_then(self._other(target_backend, key), to)
 
     def mirror(
-        self, *, from_: str, to: str, folder: str = "", if_exists: IfExists = "fail"
+        self, *, from_: str, to: str, folder: KeyLike = "", if_exists: IfExists = "fail"
     ) -> Outcome[Report[Key]]:
         """Make, in one store, a link to each file of another, under the same keys."""
 
@@ -432,22 +442,3 @@ class FileManager:
         if is_successful(store):
             return make(store.unwrap())
         return lambda value: Failure(find(self.stores, backend, value).failure())
-
-
-def _to_the_end(pairs: Iterator[tuple[A, Outcome[B]]]) -> Iterator[tuple[A, Outcome[B]]]:
-    """Give all outcomes; what the caller's iterable raises is the last one's error."""
-    try:
-        yield from pairs
-    except Exception as exception:  # noqa: BLE001 - the caller's iterable may raise anything
-        yield cast("A", ""), Failure(_broken_off(exception))
-
-
-def _broken_off(exception: Exception) -> StorageError:
-    return FunctionFailed(
-        "",
-        None,
-        f"The batch ended early, as its keys or items raised {type(exception).__name__}: "
-        f"{exception}.",
-        "Mend what gives them; every outcome before this one stands.",
-        "".join(traceback.format_exception(exception)),
-    )
