@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +38,7 @@ B = TypeVar("B")
 
 @given(
     st.lists(st.integers(), max_size=20),
-    st.sampled_from(("caller", "threads", "own threads", "inline", "pickling")),
+    st.sampled_from(("caller", "default", "threads", "own threads", "inline", "pickling")),
     st.integers(1, 4),
 )
 def test_a_batch_is_its_items_one_by_one(keys: list[int], where: str, workers: int) -> None:
@@ -49,6 +50,8 @@ def test_a_batch_is_its_items_one_by_one(keys: list[int], where: str, workers: i
             assert executor.submit(int, 3).result() == 3  # it is the caller's, and still open
     elif where == "own threads":
         assert list(pipeline.map(iter(keys), max_workers=workers)) == wanted
+    elif where == "default":
+        assert list(pipeline.map(iter(keys * 20))) == wanted * 20  # enough to try both ways
     elif where == "caller":
         assert list(pipeline.map(keys, max_workers=1)) == wanted
     else:
@@ -91,6 +94,17 @@ def test_a_million_keys_are_not_a_million_futures(workers: int, own: bool) -> No
         ahead = next(drawn) - 500
         assert ahead <= 2 * workers
         close(results)
+
+
+def test_a_million_keys_are_not_drawn_at_once_either_way() -> None:
+    drawn = itertools.count()
+    keys = (next(drawn) * 2 for _ in range(10**6))
+    results = pipeline_of(halved).map(keys)
+    for given_back, (key, outcome) in zip(range(500), results, strict=False):
+        assert (key, outcome) == (2 * given_back, Success(given_back))
+        last = key
+    assert next(drawn) - last // 2 <= 1 + 2 * (os.cpu_count() or 1)
+    close(results)
 
 
 def test_nothing_runs_before_it_is_asked_for() -> None:
@@ -212,18 +226,21 @@ def test_dropping_the_batch_cancels_what_has_not_begun_and_waits_for_the_rest() 
     finisher.join()
 
 
-def test_dropping_the_batch_leaves_no_threads() -> None:
-    results = pipeline_of(halved).map(itertools.count(), max_workers=2)
-    assert next(results) == (0, Success(0))
+@pytest.mark.parametrize(("workers", "after"), [(2, 1), (None, 1), (None, 100)])
+def test_dropping_the_batch_leaves_no_threads(workers: int | None, after: int) -> None:
+    results = pipeline_of(halved).map(itertools.count(step=2), max_workers=workers)
+    assert [next(results) for _ in range(after)][-1] == (2 * after - 2, Success(after - 1))
     del results
     assert not [thread for thread in threading.enumerate() if "polystore" in thread.name]
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_stops_the_program_stops_the_batch(raised: type[BaseException], workers: int) -> None:
+@pytest.mark.parametrize(("workers", "at"), [(1, 3), (2, 3), (None, 3), (None, 10), (None, 300)])
+def test_what_stops_the_program_stops_the_batch(
+    raised: type[BaseException], workers: int | None, at: int
+) -> None:
     def stops(value: int) -> Outcome[int]:
-        if value == 3:
+        if value == at:
             raise raised
         return Success(value)
 
@@ -256,8 +273,9 @@ def test_a_batch_within_a_batch_makes_no_more_threads() -> None:
         assert threading.current_thread().name in inner.values
         return Success(set(inner.values))
 
-    for found in collect(pipeline_of(names).map([1, 2, 3], max_workers=2)).values:
-        assert len(found) == 1
+    for workers, count in ((2, 3), (None, 100)):
+        for found in collect(pipeline_of(names).map(range(count), max_workers=workers)).values:
+            assert len(found) == 1
 
 
 # Progress.

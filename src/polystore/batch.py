@@ -10,7 +10,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from itertools import islice
+from math import inf
 from pathlib import PurePath
+from time import perf_counter
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from attrs import frozen
@@ -22,11 +24,20 @@ from polystore.dispatch import Dispatcher
 from polystore.steps.compose import Pipeline
 from polystore.task import Pending, Task, executors_around, outcome_of, submitted, task_of
 
-__all__ = ["Report", "collect", "map_keys"]
+__all__ = ["Pace", "Report", "Stint", "collect", "map_keys"]
 
 A = TypeVar("A")
 B = TypeVar("B")
 T_co = TypeVar("T_co", covariant=True)
+
+FEW = 4
+"""Items that are tried in the caller's thread."""
+
+LONG = 5e-3
+"""Seconds per item in threads, beyond which it is not the threads that slow it down."""
+
+WORTH = 1.25
+"""How many times faster threads must be: less is noise."""
 
 Results: TypeAlias = Generator[tuple[A, Outcome[B]], None, None]
 
@@ -84,8 +95,10 @@ def map_keys(  # noqa: PLR0913 - the arguments of Pipeline.map, and what it is r
 ) -> Iterator[tuple[A, Outcome[B]]]:
     """Run a pipeline over keys on a dispatcher: what `Pipeline.map` does on the default one.
 
-    Twice as many keys are in flight as there are workers: `max_workers`, or those of the executor,
-    or one per core. `ValueError` if `max_workers` is less than one. In a batch that runs within an
+    At most twice as many keys are in flight as there are workers: `max_workers`, or those of the
+    executor, or one per core. `ValueError` if `max_workers` is less than one. With neither, items
+    run in threads or, where these only wait for each other, in the caller's thread: the batch tries
+    both ways on a few items, and goes on the faster way (`Pace`). In a batch that runs within an
     item of another one, all runs in the thread of that item, unless it has an executor of its own.
     The workers of a process pool ignore Ctrl-C from their first task on: it stops the batch here.
 
@@ -133,18 +146,20 @@ def _results(
     if inline or (executor is None and max_workers == 1):
         return ((key, dispatcher.run(pipeline, key)) for key in keys)
     if executor is None:
-        return _on_threads(dispatcher, pipeline, keys, max_workers or _cores())
+        return _on_threads(dispatcher, pipeline, keys, max_workers)
     task = task_of(dispatcher, pipeline, executor)
     workers = max_workers or _workers_of(executor) or _cores()
     return _in_flight(task, keys, executor, workers)
 
 
 def _on_threads(
-    dispatcher: Dispatcher, pipeline: Pipeline[A, B], keys: Iterable[A], workers: int
+    dispatcher: Dispatcher, pipeline: Pipeline[A, B], keys: Iterable[A], max_workers: int | None
 ) -> Results[A, B]:
+    workers = max_workers or _cores()
+    pace = Pace(workers) if max_workers is None else None
     with ThreadPoolExecutor(workers, "polystore") as executor:
         task = task_of(dispatcher, pipeline, executor)
-        yield from _in_flight(task, keys, executor, workers)
+        yield from _in_flight(task, keys, executor, workers, pace)
 
 
 def _cores() -> int:
@@ -158,20 +173,35 @@ def _workers_of(executor: Executor) -> int | None:
 
 
 def _in_flight(
-    task: Task[A, B], keys: Iterable[A], executor: Executor, workers: int
+    task: Task[A, B],
+    keys: Iterable[A],
+    executor: Executor,
+    workers: int,
+    pace: Pace | None = None,
 ) -> Results[A, B]:
-    """Give results in order, with twice as many keys in flight as there are workers."""
+    """Give results in order, with at most twice as many keys in flight as there are workers.
+
+    Without a pace, all items go to the executor.
+    """
     pending: deque[tuple[A, Pending[B]]] = deque()
     raised: list[Exception] = []
+    stint = Stint()
     try:
         with closing(_drawn(keys, raised)) as upcoming:
             while True:
-                for key in islice(upcoming, 2 * workers - len(pending)):
-                    pending.append((key, submitted(executor, task, key)))
+                began = perf_counter()
+                away = pace is None or pace.in_threads
+                room = (2 * workers if away else 1) - len(pending)
+                for key in islice(upcoming, max(room, 0)):
+                    pending.append((key, submitted(executor, task, key) if away else task(key)))
                 if not pending:
                     break
                 first, future = pending.popleft()
-                yield first, outcome_of(future, first)
+                outcome = outcome_of(future, first)
+                if pace is not None and room > 0:  # else it had been handed out before
+                    stint = stint.plus(perf_counter() - began)
+                    pace, stint = pace.after(stint)
+                yield first, outcome
         if raised:
             raise raised[0]
     finally:
@@ -200,6 +230,71 @@ def _drawn(keys: Iterable[A], raised: list[Exception]) -> Generator[A, None, Non
         yield from keys
     except Exception as exception:  # the caller's iterable may raise anything
         raised.append(exception)
+
+
+@frozen
+class Stint:
+    """What a batch spent on the items since it took the way that it goes."""
+
+    items: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
+
+    def plus(self, seconds: float) -> Stint:
+        """Give the stint with one item more."""
+        return Stint(self.items + 1, self.seconds + seconds, max(self.longest, seconds))
+
+    @property
+    def mean(self) -> float:
+        """Seconds per item; of many without the longest, which may have waited for an import."""
+        if self.items < FEW:
+            return self.seconds / self.items
+        return (self.seconds - self.longest) / (self.items - 1)
+
+
+@frozen
+class Pace:
+    """Which way the next items of a batch go: in threads, or one by one in the caller's thread.
+
+    Threads speed up what waits, or lets go of Python's lock, and slow down what is short or holds
+    it; nobody knows before. A batch begins in threads, tries the other way on a few items, and goes
+    on in threads where they are `WORTH` it. The next trial of the other way is after `patience`
+    items, twice as many each time, and sooner where items begin to take longer than they took in
+    threads. `other` is the seconds per item when last gone the other way.
+
+    >>> pace, stint = Pace(workers=2), Stint()
+    >>> for _ in range(8):
+    ...     pace, stint = pace.after(stint.plus(1e-3))
+    >>> pace.in_threads, pace.on_trial
+    (False, True)
+    """
+
+    workers: int
+    in_threads: bool = True
+    on_trial: bool = False
+    patience: int = 8
+    other: float = inf
+
+    @property
+    def limit(self) -> int:
+        """How many items go this way before it is compared with the other one."""
+        few = 4 * self.workers if self.in_threads else FEW
+        return few if self.on_trial else max(self.patience, few)
+
+    def after(self, stint: Stint) -> tuple[Pace, Stint]:
+        """Give the way of the next items, and the stint that they add to."""
+        least = self.other / WORTH if self.in_threads else self.other * WORTH
+        slower = not self.in_threads and stint.seconds > max(stint.items, FEW) * least
+        if stint.items < self.limit and not slower:
+            return self, stint
+        stays = self.in_threads and stint.mean > LONG
+        if stays or (self.on_trial and not slower and stint.mean <= least):
+            patience = self.patience if stays else 16 * self.workers
+            return Pace(self.workers, self.in_threads, False, patience, self.other), Stint()
+        patience = 2 * self.patience if self.on_trial else self.patience
+        return Pace(
+            self.workers, not self.in_threads, not self.on_trial, patience, stint.mean
+        ), Stint()
 
 
 @contextmanager
