@@ -16,17 +16,32 @@ from polystore.testing.arrays import ArrayExample, EveryDtype, array_examples, a
 from polystore.testing.catalogue import EVERY_LAW, law_named, laws_for
 from polystore.testing.key_examples import keys
 from polystore.testing.law import Law, LawBroken, no_config
+from polystore.testing.machine import (
+    DeleteIt,
+    LinkIt,
+    MakeFolder,
+    MoveIt,
+    Operation,
+    SaveIt,
+    operations,
+)
 from polystore.testing.samples import ArraysExample, Sample, TableExample, metadatas, payloads
 
 __all__ = [
     "EVERY_LAW",
     "ArrayExample",
     "ArraysExample",
+    "DeleteIt",
     "EveryDtype",
     "Law",
     "LawBroken",
+    "LinkIt",
+    "MakeFolder",
     "Metadata",
+    "MoveIt",
+    "Operation",
     "Sample",
+    "SaveIt",
     "TableExample",
     "Transfer",
     "array_examples",
@@ -36,5 +51,6 @@ __all__ = [
     "laws_for",
     "metadatas",
     "no_config",
+    "operations",
     "payloads",
 ]

@@ -5,16 +5,34 @@ from __future__ import annotations
 from polystore.backends.bytestore import backend_of
 from polystore.core.records import Backend, ByteStore, Codec
 from polystore.core.registry import Record
+from polystore.testing.addresses import ADDRESS_LAWS
+from polystore.testing.beside import BESIDE_LAWS
+from polystore.testing.codecs import CODEC_LAWS
 from polystore.testing.content import CONTENT_LAWS
+from polystore.testing.failing import FAILING_LAWS
+from polystore.testing.filebytes import BYTE_LAWS
 from polystore.testing.frameworks import FRAMEWORK_LAWS
 from polystore.testing.law import Law
+from polystore.testing.locks import LINK_LAWS, LOCK_LAWS
+from polystore.testing.machine import MACHINE_LAWS
 from polystore.testing.naming import NAMING_LAWS
+from polystore.testing.processes import PROCESS_LAWS
 
 __all__ = ["CODEC_LAWS", "EVERY_LAW", "FRAMEWORK_LAWS", "STORE_LAWS", "law_named", "laws_for"]
 
-CODEC_LAWS: tuple[Law, ...] = ()
 
-STORE_LAWS: tuple[Law, ...] = (*CONTENT_LAWS, *NAMING_LAWS)
+STORE_LAWS: tuple[Law, ...] = (
+    *CONTENT_LAWS,
+    *NAMING_LAWS,
+    *ADDRESS_LAWS,
+    *MACHINE_LAWS,
+    *FAILING_LAWS,
+    *BESIDE_LAWS,
+    *LOCK_LAWS,
+    *LINK_LAWS,
+    *PROCESS_LAWS,
+    *BYTE_LAWS,
+)
 """Laws of stores, of items and of bytes."""
 
 EVERY_LAW: tuple[Law, ...] = (*STORE_LAWS, *CODEC_LAWS, *FRAMEWORK_LAWS)

@@ -14,7 +14,7 @@ from polystore.core.item import Item, Metadata, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import Payload
-from polystore.core.records import Backend, ByteStore, Child, IfExists, Stat, Store
+from polystore.core.records import Backend, ByteStore, Child, IfExists, Place, Reach, Stat, Store
 from polystore.core.registry import Record, Registry
 from polystore.discover import default_registry
 from polystore.dispatch import Dispatcher
@@ -29,7 +29,16 @@ from polystore.testing.samples import ArraysExample, Sample, TableExample
 if TYPE_CHECKING:
     from hypothesis import strategies as st
 
-__all__ = ["StandIn", "Trial", "registry_with", "stand_in", "store_law", "trial_of"]
+__all__ = [
+    "STAND_INS",
+    "StandIn",
+    "Trial",
+    "reaches_out",
+    "registry_with",
+    "stand_in",
+    "store_law",
+    "trial_of",
+]
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -65,13 +74,14 @@ def _json(number: int) -> Payload:
     return {"number": number}
 
 
-_STAND_INS = (
+STAND_INS = (
     StandIn(".npy", _array),
     StandIn(".json", _json),
     StandIn(".txt", str),
     StandIn(".npz", _arrays),
     StandIn(".csv", _table),
 )
+"""Those that are tried, in their order."""
 
 
 @frozen
@@ -92,6 +102,22 @@ class Trial:
     def kind(self) -> StandIn:
         """The payloads that stand for any in this store."""
         return stand_in(self.record, self.make)
+
+    def beside(self, config: object, dispatcher: Dispatcher) -> Trial:
+        """Give the trial of a config, on a dispatcher, which has handles of its own."""
+        opened = done(dispatcher.open(config), f"opening {config!r}")
+        store = cast("Store[Payload, Payload]", config)
+        backend, handle = opened.backend, opened.handle
+        return Trial(self.record, self.make, store, dispatcher, backend, handle)
+
+    @contextmanager
+    def reopened(self) -> Generator[Trial]:
+        """Give the trial of the same config, with a handle of its own."""
+        dispatcher = Dispatcher(registry_with(self.record))
+        try:
+            yield self.beside(self.config, dispatcher)
+        finally:
+            dispatcher.pool.close()
 
     def key(self, words: str) -> str:
         """Give a key with a suffix that the store knows, at each of its parts.
@@ -159,6 +185,19 @@ class Trial:
         """Move what is under a key."""
         outcome = _there(self.backend.move)(self.handle, Key(old), Key(new), if_exists)
         word_of(outcome, f"moving {old!r} to {new!r}")
+        return outcome
+
+    def make_folder(self, folder: str) -> Outcome[None]:
+        """Make a folder."""
+        outcome = _there(self.backend.make_folder)(self.handle, Key(folder))
+        word_of(outcome, f"making the folder {folder!r}")
+        return outcome
+
+    def link(self, key: str, target: str, if_exists: IfExists = "fail") -> Outcome[bool]:
+        """Make a link to another key of this store."""
+        place = Place(self.config, target)
+        outcome = _there(self.backend.link)(self.handle, Key(key), place, if_exists)
+        word_of(outcome, f"linking {key!r} to {target!r}")
         return outcome
 
     def listing(self, folder: str = "") -> Outcome[tuple[str, ...]]:
@@ -231,13 +270,18 @@ def stand_in(record: Record, make: Make) -> StandIn:
     `AssertionError` if they take none of all kinds.
     """
     refusals: list[str] = []
-    for kind in _STAND_INS:
+    for kind in STAND_INS:
         with trial_of(record, make) as trial:
             saved = trial.save("a" + kind.suffix, kind.payload(1))
             if is_successful(saved):
                 return kind
             refusals.append(f"{kind.suffix}: {saved.failure()}")
     raise AssertionError("the store takes no payload of any kind: " + "; ".join(refusals))
+
+
+def reaches_out(record: Record, /) -> bool:
+    """Whether others than this process see what is saved."""
+    return isinstance(record, (Backend, ByteStore)) and record.reach is not Reach.PROCESS
 
 
 def store_law(

@@ -1,0 +1,201 @@
+"""Laws of readers and writers at the same time, in the threads of one process."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+
+from polystore.core.errors import AlreadyExists, NotFound
+from polystore.core.outcome import is_successful
+from polystore.testing.arrays import ArrayExample
+from polystore.testing.elsewhere import Work, at_once, interrupted, started
+from polystore.testing.expect import done, expect, refused, word_of
+from polystore.testing.sameness import difference
+from polystore.testing.trial import Trial, store_law
+
+if TYPE_CHECKING:
+    from polystore.core.item import Saved
+    from polystore.core.outcome import Outcome
+    from polystore.core.payload import Payload
+
+__all__ = ["BESIDE_LAWS"]
+
+TURNS = 50
+"""Saves beside which a reader reads, for an example."""
+
+
+def _long(trial: Trial, number: int) -> Payload:
+    """Give a payload that is not written in one go, where the store takes arrays."""
+    if trial.kind.suffix == ".npy":
+        return ArrayExample("|u1", (20, 5003), seed=number).array()
+    return trial.payload(number)
+
+
+def _one_wins(trial: Trial, writers: int) -> None:
+    for turn in range(3):
+        key = trial.key(f"a/{turn}")
+        saves = [partial(trial.save, key, trial.payload(number)) for number in range(writers)]
+        outcomes = at_once(saves, f"saving under {key!r}")
+        winners = [number for number, outcome in enumerate(outcomes) if is_successful(outcome)]
+        expect(len(winners) == 1, f"of {writers} writers at once under {key!r}, {winners} won")
+        for outcome in outcomes[: winners[0]] + outcomes[winners[0] + 1 :]:
+            refused(outcome, f"saving under {key!r}, beside the winner", AlreadyExists)
+        trial.expect_under(key, trial.payload(winners[0]))
+
+
+def _one_of_two_wins(trial: Trial, _example: None) -> None:
+    """Save under a key in the midst of a save under it: one of the two must fail."""
+    key, inner = trial.key("a"), list[Work["Outcome[Saved]"]]()
+
+    def save_too() -> None:
+        inner.append(started(partial(trial.save, key, _long(trial, 2))))
+        inner[0].glance()
+
+    lazy = interrupted(_long(trial, 1), save_too)
+    outer = trial.save(key, lazy) if lazy is not None else None
+    if outer is None or not inner:  # a store may refuse lazy arrays
+        return
+    outcomes = (outer, inner[0].result(f"saving under {key!r}"))
+    winners = [number for number, outcome in enumerate(outcomes, 1) if is_successful(outcome)]
+    expect(len(winners) == 1, f"of two writers under {key!r}, one in the midst: {winners} won")
+    refused(outcomes[2 - winners[0]], f"saving under {key!r}, beside the winner", AlreadyExists)
+    trial.expect_under(key, _long(trial, winners[0]))
+
+
+def _reads_whole(trial: Trial, _example: None) -> None:
+    key, wholes = trial.key("a/b"), (_long(trial, 1), _long(trial, 2))
+    done(trial.save(key, wholes[0]), f"saving under {key!r}")
+
+    def write() -> None:
+        for turn in range(TURNS):
+            done(trial.save(key, wholes[turn % 2], "replace"), f"replacing {key!r}")
+
+    writer = started(write)
+    while True:
+        over = not writer.thread.is_alive()
+        loaded = done(trial.load(key), f"loading {key!r} while it is replaced").payload
+        differs = [difference(whole, loaded) for whole in wholes]
+        expect(
+            None in differs,
+            f"a reader beside a writer saw neither: {' and '.join(map(str, differs))}",
+        )
+        trial.expect_listed((key,), " while it is replaced")
+        if over:
+            break
+    writer.result(f"replacing {key!r}")
+
+
+def _look(trial: Trial, key: str, before: Payload | None) -> None:
+    """Look at a store while a save under the key is under way."""
+    if before is None:
+        refused(trial.load(key), f"loading {key!r} while it is saved", NotFound)
+        if trial.backend.stat is not None:
+            refused(trial.stat(key), f"stat of {key!r} while it is saved", NotFound)
+    else:
+        trial.expect_under(key, before)
+    trial.expect_listed(() if before is None else (key,), " while a save is under way")
+    if trial.backend.children is not None and before is not None:
+        names = [child.key for child in done(trial.children(), "the children of ''")]
+        expect(names == [key], f"shown are {names}, while {key!r} is saved")
+
+
+def _is_not_seen(trial: Trial, replaces: bool) -> None:
+    key, looks = trial.key("a"), list[Work[None]]()
+    before = _long(trial, 1) if replaces else None
+    if before is not None:
+        done(trial.save(key, before), f"saving under {key!r}")
+
+    def look() -> None:
+        looks.append(started(partial(_look, trial, key, before)))
+        looks[0].glance()
+
+    lazy = interrupted(_long(trial, 2), look)
+    saved = trial.save(key, lazy, "replace") if lazy is not None else None
+    # One that had to wait for the save to end has nothing to say.
+    if saved is not None and looks and not looks[0].thread.is_alive():
+        looks[0].result(f"looking at {key!r}")
+    if saved is not None and is_successful(saved):
+        trial.expect_under(key, _long(trial, 2))
+
+
+def _moves_at_once(trial: Trial, folder: bool) -> None:
+    old, new = trial.key("a/b"), trial.key("c/b")
+    trial.fill("a/b")
+    pair = (trial.key("a"), trial.key("c")) if folder else (old, new)
+    mover = started(lambda: trial.move(*pair))
+    while True:
+        over = not mover.thread.is_alive()
+        gone = not is_successful(trial.load(old))
+        there = is_successful(trial.load(new))
+        expect(there or not gone, f"while {old!r} was moved, it was in neither place")
+        left = there and is_successful(trial.load(old))
+        expect(not left, f"while {old!r} was moved, it was in both places")
+        if over:
+            break
+    done(mover.result(f"moving {pair}"), f"moving {pair}")
+
+
+def _lists_beside_writers(trial: Trial, _example: None) -> None:
+    """List while keys come and go: what stays is always listed, and once."""
+    filled = trial.fill("a", "b/c", "d")
+    key = trial.key("b/e")
+
+    def write() -> None:
+        for number in range(TURNS):
+            done(trial.save(key, trial.payload(number), "replace"), f"replacing {key!r}")
+            done(trial.delete(key), f"deleting {key!r}")
+
+    writer = started(write)
+    while True:
+        over = not writer.thread.is_alive()
+        listed = trial.every_key()
+        expect(
+            set(filled) <= listed, f"listed are {sorted(listed)}, and {sorted(filled)} are there"
+        )
+        more = listed - set(filled) - {key}
+        expect(not more, f"{sorted(more)} are listed, and were never saved")
+        if over:
+            break
+    writer.result(f"replacing {key!r}")
+    word_of(trial.listing(), "listing")
+
+
+_NOTHING = st.none()
+
+BESIDE_LAWS = (
+    store_law(
+        'of many writers at once, one wins under "fail"',
+        ("save", "load"),
+        st.sampled_from((2, 4, 8)),
+        _one_wins,
+        0.05,
+    ),
+    store_law(
+        "of two writers, one in the midst of the other, one wins",
+        ("save", "load"),
+        _NOTHING,
+        _one_of_two_wins,
+    ),
+    store_law(
+        "a reader beside a writer sees the old or the new, never a mixture",
+        ("save", "load"),
+        _NOTHING,
+        _reads_whole,
+    ),
+    store_law(
+        "a save that is under way is not seen",
+        ("save", "load"),
+        st.booleans(),
+        _is_not_seen,
+    ),
+    store_law(
+        "a listing beside a writer shows all that stays",
+        ("save", "load", "list", "delete"),
+        _NOTHING,
+        _lists_beside_writers,
+    ),
+    store_law("a move is one step", ("save", "load", "move"), st.booleans(), _moves_at_once),
+)
+"""Laws of what goes on at the same time."""

@@ -1,0 +1,116 @@
+"""What other threads do: actions at once, and actions in the midst of a save."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from attrs import field, frozen
+
+from polystore.core.outcome import Outcome, Success
+from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region, is_host_array
+
+if TYPE_CHECKING:
+    from polystore.core.payload import Payload
+
+__all__ = ["PATIENCE_S", "Work", "at_once", "interrupted", "started"]
+
+T = TypeVar("T")
+
+PATIENCE_S = 30.0
+"""Seconds after which what has not ended counts as never ending: no law depends on less."""
+
+GLANCE_S = 0.2
+"""Seconds that a save waits for what looks at it: a store may let nobody look before it ends."""
+
+
+@frozen(eq=False)
+class Work(Generic[T]):
+    """An action in a thread of its own."""
+
+    thread: threading.Thread
+    found: list[T]
+    raised: list[Exception]
+
+    def glance(self) -> None:
+        """Wait a little, and go on whether or not it has ended."""
+        self.thread.join(GLANCE_S)
+
+    def result(self, what: str) -> T:
+        """Give what the action gave; what it raised is raised here."""
+        self.thread.join(PATIENCE_S)
+        if self.thread.is_alive():
+            raise AssertionError(f"{what} did not end within {PATIENCE_S:g} seconds")
+        for exception in self.raised:
+            raise exception
+        return self.found[0]
+
+
+def started(action: Callable[[], T]) -> Work[T]:
+    """Start an action in a thread of its own.
+
+    >>> started(lambda: 1 + 1).result("adding")
+    2
+    """
+    found: list[T] = []
+    raised: list[Exception] = []
+
+    def work() -> None:
+        try:
+            found.append(action())
+        except Exception as exception:  # noqa: BLE001 - it is raised where the result is asked for
+            raised.append(exception)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return Work(thread, found, raised)
+
+
+def at_once(actions: Sequence[Callable[[], T]], what: str) -> list[T]:
+    """Run actions in threads that begin together, and give their results in order.
+
+    >>> at_once([lambda: 1, lambda: 2], "counting")
+    [1, 2]
+    """
+    barrier = threading.Barrier(len(actions))
+
+    def together(action: Callable[[], T]) -> Callable[[], T]:
+        def waited() -> T:
+            barrier.wait(PATIENCE_S)
+            return action()
+
+        return waited
+
+    return [work.result(what) for work in [started(together(action)) for action in actions]]
+
+
+@frozen(eq=False)
+class _Once:
+    """Calls an action the first time only."""
+
+    action: Callable[[], None]
+    called: list[bool] = field(factory=list[bool])
+
+    def __call__(self) -> None:
+        if not self.called:
+            self.called.append(True)
+            self.action()
+
+
+def interrupted(payload: Payload, action: Callable[[], None]) -> LazyArray | None:
+    """Give an array as a lazy one, that does something when its second block is read.
+
+    `None` for what is no array, or has not two rows: it cannot be saved in two parts.
+    """
+    if not is_host_array(payload) or payload.ndim == 0 or payload.shape[0] < 2:
+        return None
+    array, once = payload, _Once(action)
+
+    def read(region: Region) -> Outcome[HostArray]:
+        if region[0].stop == array.shape[0]:
+            once()
+        return Success(array[region].copy())
+
+    blocks = (1, *array.shape[1:])
+    return LazyArray(ArraySpec(array.shape, array.dtype.str, (), blocks), read)

@@ -1,0 +1,199 @@
+"""Laws of locks and links."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+
+from polystore.core.errors import AlreadyExists, LockTimeout
+from polystore.core.key import Key
+from polystore.testing.elsewhere import PATIENCE_S, started
+from polystore.testing.expect import done, expect, refused
+from polystore.testing.trial import Trial, reaches_out, store_law
+
+if TYPE_CHECKING:
+    from polystore.core.outcome import Outcome
+
+__all__ = ["LINK_LAWS", "LOCK_LAWS", "lock_of"]
+
+SHORT_S = 0.05
+"""Seconds that a wait for a lock is tried for: none of the laws measures them."""
+
+
+def lock_of(trial: Trial, key: str, seconds: float) -> Outcome[AbstractContextManager[None]]:
+    """Ask for the lock of a key."""
+    lock = trial.backend.lock
+    if lock is None:
+        raise AssertionError("the law needs a lock that the record does not have")
+    return lock(trial.handle, Key(key), seconds)
+
+
+def _expect_held(trial: Trial, key: str) -> None:
+    """Expect that nobody else gets the lock, and that who waits for it is told in time."""
+    waiting = started(lambda: lock_of(trial, key, SHORT_S))
+    what = f"waiting {SHORT_S} s for the lock of {key!r}, which is held,"
+    outcome = waiting.result(what)
+    error = refused(outcome, what, LockTimeout)
+    expect(error.key == key, f"the error of a lock names {error.key!r}, not {key!r}")
+
+
+def _expect_free(trial: Trial, key: str) -> None:
+    with done(lock_of(trial, key, PATIENCE_S), f"locking {key!r}, which is free"):
+        pass
+
+
+def _excludes(trial: Trial, there: bool) -> None:
+    filled = trial.fill("a") if there else {}
+    key, other = trial.key("a"), trial.key("b")
+    with done(lock_of(trial, key, PATIENCE_S), f"locking {key!r}"):
+        _expect_held(trial, key)
+        _expect_free(trial, other)
+        trial.expect_listed(filled, " while a lock is held")
+        if reaches_out(trial.record):
+            with trial.reopened() as again:
+                _expect_held(again, key)
+        done(trial.save(key, trial.payload(2), "replace"), f"saving under {key!r}, locked")
+        _expect_held(trial, key)
+    _expect_free(trial, key)
+    trial.expect_listed((key,), " after a lock was held")
+
+
+def _lets_go(trial: Trial, _example: None) -> None:
+    key = trial.key("a")
+    try:
+        with done(lock_of(trial, key, PATIENCE_S), f"locking {key!r}"):
+            raise ArithmeticError("in the midst of a lock")
+    except ArithmeticError:
+        pass
+    else:
+        raise AssertionError("a lock swallowed what was raised under it")
+    _expect_free(trial, key)
+
+
+def _waits(trial: Trial, _example: None) -> None:
+    key, asked = trial.key("a"), threading.Event()
+
+    def wait() -> None:
+        asked.set()
+        _expect_free(trial, key)
+
+    with done(lock_of(trial, key, PATIENCE_S), f"locking {key!r}"):
+        waiting = started(wait)
+        asked.wait(PATIENCE_S)
+    waiting.result(f"waiting for the lock of {key!r}, which was let go,")
+
+
+def _counts(trial: Trial, threads: int) -> None:
+    """Read and write back under a lock, in several threads: no step is lost."""
+    key, numbers = trial.key("a"), list(range(threads))
+    counted: list[int] = [0]
+
+    def count() -> None:
+        for _ in range(5):
+            with done(lock_of(trial, key, PATIENCE_S), f"locking {key!r}"):
+                before = counted[0]
+                done(trial.save(key, trial.payload(before), "replace"), f"replacing {key!r}")
+                counted[0] = before + 1
+
+    for work in [started(count) for _ in numbers]:
+        work.result(f"counting under the lock of {key!r}")
+    wanted = 5 * threads
+    expect(counted[0] == wanted, f"of {wanted} steps under a lock, {counted[0]} were counted")
+
+
+def _leads(trial: Trial, _example: None) -> None:
+    filled = trial.fill("a")
+    key, target = trial.key("l"), trial.key("a")
+    expect(done(trial.link(key, target), "linking"), "a link that is new was skipped")
+    trial.expect_under(key, filled[target])
+    found = done(trial.stat(key), f"stat of {key!r}, a link")
+    expect(found.kind == "file", f"stat of a link to a file is {found}")
+    expect(found.link is not None, f"stat of a link does not say so: {found}")
+    expect(done(trial.stat(target), "stat").link is None, f"{target!r} is no link, says stat")
+    trial.expect_listed((*filled, key), " with a link")
+    refused(trial.link(key, target), f"linking {key!r}, which exists", AlreadyExists)
+    expect(not done(trial.link(key, target, "skip"), "linking"), "a link was not skipped")
+
+
+def _leaves_its_target(trial: Trial, how: str) -> None:
+    filled = trial.fill("a")
+    key, target = trial.key("l"), trial.key("a")
+    done(trial.link(key, target), "linking")
+    if how == "delete" and trial.backend.delete is not None:
+        done(trial.delete(key), f"deleting {key!r}, a link")
+        trial.expect_nothing(key)
+    if how == "replace":
+        done(trial.save(key, trial.payload(5), "replace"), f"replacing {key!r}, a link")
+        trial.expect_under(key, trial.payload(5))
+    trial.expect_under(target, filled[target])
+    expect(done(trial.stat(target), "stat").link is None, f"{target!r} became a link")
+
+
+def _breaks(trial: Trial, circle: bool) -> None:
+    key, other = trial.key("l"), trial.key("m")
+    done(trial.link(key, other), "linking to what is not there")
+    if circle:
+        done(trial.link(other, key), "linking in a circle")
+    found = done(trial.stat(key), f"stat of {key!r}, a link that leads nowhere")
+    expect(found.kind == "broken link", f"stat of a link that leads nowhere is {found}")
+    refused(trial.load(key), f"loading {key!r}, a link that leads nowhere")
+    trial.expect_listed((key, other) if circle else (key,), " with a link that leads nowhere")
+    saved = trial.save(key, trial.payload(1))
+    refused(saved, f"saving under {key!r}, a link that leads nowhere", AlreadyExists)
+    done(trial.save(key, trial.payload(1), "replace"), f"replacing {key!r}")
+    trial.expect_under(key, trial.payload(1))
+    expect(done(trial.stat(key), "stat").link is None, f"{key!r} was replaced, and is a link yet")
+
+
+_NOTHING = st.none()
+
+LOCK_LAWS = (
+    store_law(
+        "a lock excludes others, and nobody waits longer than told",
+        ("save", "load", "lock"),
+        st.booleans(),
+        _excludes,
+        0.05,
+    ),
+    store_law(
+        "a lock is let go of also when its block raises",
+        ("save", "load", "lock"),
+        _NOTHING,
+        _lets_go,
+    ),
+    store_law(
+        "who waits for a lock gets it when it is let go",
+        ("save", "load", "lock"),
+        _NOTHING,
+        _waits,
+    ),
+    store_law("no step is lost under a lock", ("save", "load", "lock"), st.just(4), _counts, 0.01),
+)
+"""Laws of locks."""
+
+LINK_LAWS = (
+    store_law(
+        "a link leads to its target",
+        ("save", "load", "link", "stat", "list"),
+        _NOTHING,
+        _leads,
+    ),
+    store_law(
+        "what is done to a link leaves its target",
+        ("save", "load", "link", "stat", "list"),
+        st.sampled_from(("delete", "replace")),
+        _leaves_its_target,
+        0.05,
+    ),
+    store_law(
+        "a link that leads nowhere is listed, in the way, and can be replaced",
+        ("save", "load", "link", "stat", "list"),
+        st.booleans(),
+        _breaks,
+        0.05,
+    ),
+)
+"""Laws of links."""
