@@ -17,6 +17,7 @@ import stat
 import tomllib
 from collections.abc import Callable
 from errno import ENXIO
+from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, cast
 
@@ -36,6 +37,8 @@ from polystore.core.records import Limits, Readable, Source
 from polystore.formats.json import JSON_CODEC
 
 if TYPE_CHECKING:
+    from cattrs import Converter
+
     from polystore.core.registry import Registry
     from polystore.named import AnyStore
 
@@ -210,7 +213,7 @@ def read_store(spec: object, registry: Registry, place: str) -> Outcome[AnyStore
     >>> read_store({"memroy": {}}, default_registry(), "stores.a").failure().where
     'stores.a'
     """
-    from polystore.steps.spec_hooks import NotInSpecError, at, reader
+    from polystore.steps.spec_hooks import NotInSpecError, at
 
     unsound = _unsound(spec, place)
     if unsound is not None:
@@ -222,12 +225,19 @@ def read_store(spec: object, registry: Registry, place: str) -> Outcome[AnyStore
     (kind,) = spec
     if kind in kinds and not _is_table(spec[kind]):
         return Failure(invalid(f"{place}.{kind}", "it must be a table of fields"))
-    converter = reader(registry, {})
+    converter = _converter(registry)
     return guard(
         lambda: at("", lambda: cast("AnyStore", converter.structure(spec, Source[object]))),
         catch(NotInSpecError, lambda error: invalid(f"{place}{error.where}", error.reason)),
         catch(RecursionError, lambda _: invalid(place, "it is nested too deeply")),
     )
+
+
+@cache
+def _converter(registry: Registry) -> Converter:
+    from polystore.steps.spec_hooks import reader
+
+    return reader(registry, {})
 
 
 def _unsound(value: object, place: str) -> InvalidSpec | None:
