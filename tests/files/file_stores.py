@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -39,7 +39,15 @@ from polystore import (
 )
 from polystore.core.errors import not_found
 
-__all__ = ["SHELF", "ShelfConfig", "Site", "error_of", "on_every_store", "site_of", "sites"]
+__all__ = [
+    "SHELF",
+    "Shelf",
+    "ShelfConfig",
+    "Site",
+    "error_of",
+    "on_every_store",
+    "site_of",
+]
 
 
 @frozen
@@ -51,6 +59,8 @@ class ShelfConfig(Store[Payload, Payload]):
 
 @frozen(eq=False)
 class Shelf:
+    """The handle: bytes by key."""
+
     config: ShelfConfig
     files: dict[Key, bytes] = field(factory=dict[Key, bytes])
 
@@ -152,10 +162,3 @@ def site_of(kind: str, folder: Path, dispatcher: Dispatcher | None = None) -> Si
 
 on_every_store = pytest.mark.parametrize("kind", list(_CONFIGS))
 """Every store of ours, and a store that has no folders, links, locks or moves."""
-
-
-def sites(folder: Path) -> Generator[Site]:
-    """Give a site of every kind, all run by one dispatcher."""
-    dispatcher = Dispatcher(default_registry().extended(SHELF).unwrap())
-    for kind in _CONFIGS:
-        yield site_of(kind, folder, dispatcher)

@@ -208,9 +208,11 @@ def _loaded(way: _Way) -> Outcome[Item[object]]:
 
 
 def _moved(way: _Way) -> Outcome[Saved]:
+    step = way.source.backend.move if way.source.config == way.target.config else None
+    if step is None and way.source.backend.delete is None:
+        return Failure(unchangeable(way.source, "be moved from"))
     if one_thing(way.source, way.target):
         return _stays(way)
-    step = way.source.backend.move if way.source.config == way.target.config else None
     if step is not None and _keeps_format(way):
         done = step(way.source.handle, way.source.key, way.target.key, way.if_exists)
         return and_then(done, lambda new: way.saved("written" if new else "skipped"))
