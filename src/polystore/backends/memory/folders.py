@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from polystore.backends.memory.handle import Memory, own_node, unread, unwritten
+from polystore.backends.memory.handle import Memory, unread, unwritten
 from polystore.backends.memory.tree import (
     DeadEnd,
     Folder,
@@ -16,9 +16,10 @@ from polystore.backends.memory.tree import (
     keys_below,
     put_at,
 )
+from polystore.backends.oserrors import exists_already
 from polystore.backends.refusals import folder_in_use, in_the_way, into_itself, no_folder
 from polystore.core.key import Key
-from polystore.core.outcome import Failure, Outcome, Success
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Child, IfExists, Page
 
 __all__ = [
@@ -45,6 +46,8 @@ def _folder(memory: Memory, folder: str) -> Outcome[Folder]:
         return Success(found.node)
     if isinstance(found, Spot) and found.node is not None:
         return Failure(no_folder(folder, memory.config, folder))
+    if isinstance(found, DeadEnd) and found.kind == "item":
+        return Failure(no_folder(folder, memory.config, found.part))
     return Failure(unread(memory, folder, found))
 
 
@@ -67,15 +70,16 @@ def list_children(memory: Memory, folder: str, /) -> Iterator[Outcome[tuple[Chil
 def make_folder(memory: Memory, key: Key, /) -> Outcome[None]:
     """Make a folder, which stays until it is deleted, and those above it."""
     with memory.lock:
-        spot = find(memory.top, key, follow=True)
+        spot = find(memory.top, key, follow=False)
         if isinstance(spot, DeadEnd):
             return Failure(unwritten(memory, key, spot))
-        if isinstance(spot.node, Stored):
-            return Failure(no_folder(key, memory.config, key))
-        if spot.node is None and isinstance(own_node(memory, key), Link):
-            return Failure(unwritten(memory, key, DeadEnd("broken link", key)))
         if spot.node is None:
             put_at(spot, Folder())
+            return Success(None)
+        if isinstance(spot.node, Stored):
+            return Failure(no_folder(key, memory.config, key))
+        if isinstance(spot.node, Link) and not is_successful(_folder(memory, key)):
+            return Failure(exists_already(key, memory.config))
     return Success(None)
 
 
@@ -97,12 +101,14 @@ def move_node(memory: Memory, old: Key, new: Key, if_exists: IfExists, /) -> Out
         source = find(memory.top, old, follow=False)
         if isinstance(source, DeadEnd) or source.node is None:
             return Failure(unread(memory, old, source))
+        if new.startswith(f"{old}/"):
+            return Failure(into_itself(old, new, memory.config))
         target = find(memory.top, new, follow=False)
         if isinstance(target, DeadEnd):
             return Failure(unwritten(memory, new, target))
         if target.node is source.node:
             return Success(True)
-        if source.node in target.above:
+        if source.node in target.above:  # by way of a link, perhaps
             return Failure(into_itself(old, new, memory.config))
         if target.node is not None:
             if if_exists == "skip":

@@ -26,7 +26,7 @@ class Memory:
     config: MemoryConfig
     context: Context
     top: Folder = field(factory=Folder)
-    lock: threading.Lock = field(factory=threading.Lock)
+    lock: threading.RLock = field(factory=threading.RLock)
     held: set[Key] = field(factory=set[Key])
     let_go: threading.Condition = field(factory=threading.Condition)
 

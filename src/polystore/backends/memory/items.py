@@ -7,7 +7,7 @@ from typing import cast
 
 from attrs import evolve
 
-from polystore.backends.memory.handle import Memory, unread, unwritten
+from polystore.backends.memory.handle import Memory, own_node, unread, unwritten
 from polystore.backends.memory.snapshot import snapshot
 from polystore.backends.memory.tree import DeadEnd, Folder, Link, Node, Spot, Stored, find, put_at
 from polystore.backends.oserrors import exists_already
@@ -89,15 +89,13 @@ def _place_for(memory: Memory, key: Key, if_exists: IfExists) -> Outcome[Spot | 
         return Failure(folder_in_way(key, memory.config))
     if spot.node is None or if_exists == "replace":
         return Success(spot)
-    if isinstance(spot.node, Link) and if_exists == "skip":
-        end = find(memory.top, key, follow=True)
-        if isinstance(end, Spot) and isinstance(end.node, Folder):
-            return Failure(folder_in_way(key, memory.config))
-        if isinstance(end, Spot) and end.node is not None:
-            return Success(None)
-    elif if_exists == "skip":
+    end = find(memory.top, key, follow=True)
+    node = end.node if isinstance(end, Spot) else None
+    if isinstance(node, Folder):
+        return Failure(folder_in_way(key, memory.config))
+    if node is not None and if_exists == "skip":
         return Success(None)
-    return Failure(exists_already(key, memory.config))
+    return Failure(exists_already(key, memory.config))  # by a broken link, too
 
 
 def link_to(memory: Memory, key: Key, place: Place, if_exists: IfExists, /) -> Outcome[bool]:
@@ -115,6 +113,8 @@ def link_to(memory: Memory, key: Key, place: Place, if_exists: IfExists, /) -> O
     if not is_successful(target):
         return Failure(evolve(target.failure(), config=memory.config))
     with memory.lock:
+        if if_exists == "skip" and isinstance(own_node(memory, key), Link):
+            return Success(False)  # wherever it leads
         spot = _place_for(memory, key, if_exists)
         if not is_successful(spot):
             return Failure(spot.failure())

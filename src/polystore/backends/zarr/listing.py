@@ -87,7 +87,8 @@ def _opened(config: ZarrConfig, folder: str) -> Outcome[int]:
         raise
     if node in ("array", "version 2"):
         os.close(root)
-        return Failure(no_group(node, array or folder, config.root, config))
+        error = no_group(node, array or folder, config.root, config)
+        return Failure(evolve(error, key=folder))
     return Success(root)
 
 

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import Literal, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from polystore.backends.beneath import open_root, rename_new
 from polystore.backends.heldfolder import FOLDER, is_link
@@ -116,7 +116,7 @@ def _moved_to(
     above, _, name = new.rpartition("/")
     group = group_folder(config.root, above, config)
     if not is_successful(group):
-        return Failure(group.failure())
+        return Failure(evolve(group.failure(), key=new))
     target = _End(new, group.unwrap(), name)
     try:
         try:

@@ -45,7 +45,7 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, g
 from polystore.core.payload import Json, Payload
 from polystore.core.records import Context, FileFormat, Stat
 
-__all__ = ["ZarrFolder", "guarded", "inside_array", "load_array", "stat_node"]
+__all__ = ["ZarrFolder", "guarded", "inside_array", "link_of", "load_array", "stat_node"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -142,7 +142,7 @@ def stat_node(store: ZarrFolder, key: Key, /) -> Outcome[Stat]:
     """Say whether an array or a folder stands under a key, and how many bytes its elements take."""
     config = store.config
     found = _of_one_generation(config, key, lambda folder: _stat(config, key, folder))
-    link = _link(config, key)
+    link = link_of(config, key)
     if link is None:
         return found
     if is_successful(found):
@@ -152,7 +152,8 @@ def stat_node(store: ZarrFolder, key: Key, /) -> Outcome[Stat]:
     return found
 
 
-def _link(config: ZarrConfig, key: Key) -> str | None:
+def link_of(config: ZarrConfig, key: Key) -> str | None:
+    """Give where the link under a key says that it leads; `None` for what is no link."""
     with suppress(OSError):
         root = open_root(config.root)
         try:

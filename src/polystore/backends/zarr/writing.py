@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from attrs import evolve
+
 from polystore.backends.beneath import open_root
 from polystore.backends.heldfolder import is_link
 from polystore.backends.oserrors import exists_already, from_os
@@ -18,7 +20,7 @@ from polystore.backends.zarr.document import Document, document_for
 from polystore.backends.zarr.elements import write_array
 from polystore.backends.zarr.groups import group_folder, no_name
 from polystore.backends.zarr.node import node_at, refuse_all_but_arrays
-from polystore.backends.zarr.reading import ZarrFolder
+from polystore.backends.zarr.reading import ZarrFolder, link_of
 from polystore.configs import ZarrConfig
 from polystore.core.errors import (
     InvalidKey,
@@ -111,7 +113,7 @@ def _written(
     above, _, name = key.rpartition("/")
     group = group_folder(config.root, above, config)
     if not is_successful(group):
-        return Failure(group.failure())
+        return Failure(evolve(group.failure(), key=key))
     parent = group.unwrap()
     try:
         if if_exists != "replace" and _is_taken(config, key, parent):
@@ -177,4 +179,7 @@ def make_group(store: ZarrFolder, key: Key, /) -> Outcome[None]:
         lambda: group_folder(config.root, key, config),
         catch(OSError, lambda error: unwritten(error, key, config)),
     )
-    return and_then(made, lambda it: it.map(os.close))
+    closed = and_then(made, lambda it: it.map(os.close))
+    if not is_successful(closed) and link_of(config, key) is not None:
+        return Failure(exists_already(key, config))  # the link, which leads to no group
+    return closed.alt(lambda error: evolve(error, key=key))
