@@ -16,6 +16,7 @@ from polystore.core.registry import Registry
 from polystore.core.table import Table
 from polystore.discover import default_registry
 from polystore.frameworks.handover import payload_on_host
+from polystore.testing.arrays import EveryDtype
 from polystore.testing.codec_examples import SIMPLE, CodecExample, bytes_of_item, source_of
 from polystore.testing.codec_options import options_of
 from polystore.testing.damage import files_of
@@ -30,6 +31,7 @@ __all__ = [
     "comes_back",
     "decoded_from",
     "encodes_alike",
+    "every_dtype_comes_back",
     "holds_something",
     "is_found_by_suffix",
     "keeps_or_names_metadata",
@@ -104,7 +106,13 @@ def comes_back(codec: Codec[object], example: CodecExample) -> None:
     if how is not None and _is_lossy(codec, example):
         was, now = list(map(_outline, arrays_in(was))), list(map(_outline, arrays_in(now)))
     found = difference(was, now)
-    expect(found is None, f"it came back changed: {found}")
+    expect(found is None, f"{example.content!r} came back changed: {found}")
+
+
+def every_dtype_comes_back(codec: Codec[object], example: EveryDtype) -> None:
+    """Expect an array of each dtype the same, or a refusal."""
+    for each in example.examples():
+        comes_back(codec, CodecExample(each))
 
 
 def _is_lossy(codec: Codec[object], example: CodecExample) -> bool:

@@ -25,11 +25,11 @@ __all__ = ["SECONDS", "Watched", "watched_decode"]
 
 T = TypeVar("T")
 
-SECONDS = 5.0
+SECONDS = 2.0
 """Of the processor's time: what no decode of a small file takes, even where it imports a library
 for the first time."""
 
-_MOST_READS = 1_000_000
+_MOST_READS = 100_000
 """How often a decoder may read from a small file."""
 
 
