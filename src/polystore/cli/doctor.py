@@ -94,7 +94,7 @@ def diagnosed() -> Diagnosis:
     return Diagnosis(default_registry().entries(), plugins, packages)
 
 
-def examined(name: str, extra: str) -> Package:
+def examined(name: str, extra: str, patience_s: float = PATIENCE_S) -> Package:
     """Import a package in a process of its own, with this one's path.
 
     >>> examined("polystore_of_nowhere", "nowhere")
@@ -113,11 +113,11 @@ def examined(name: str, extra: str) -> Package:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=PATIENCE_S,
+            timeout=patience_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Package(name, extra, problem=f"not imported within {PATIENCE_S:.0f} s")
+        return Package(name, extra, problem=f"not imported within {patience_s:g} s")
     if done.returncode < 0:
         return Package(name, extra, problem=f"killed by {_signal_name(-done.returncode)}")
     if done.returncode > 0:
@@ -138,8 +138,8 @@ def lines(found: Diagnosis) -> Iterator[str]:
     yield from _section("stores", ((it.name, it.key.__name__) for it in entries.stores))
     yield from _section("formats", ((it.name, " ".join(it.key.suffixes)) for it in entries.formats))
     yield from _section("frameworks", ((it.name,) for it in entries.frameworks))
-    plugins = [(it.name, it.value, it.group, it.package) for it in found.plugins]
-    yield from _section("plugins", plugins or [("none",)])
+    plugins = ((it.name, it.value, it.group, it.package) for it in found.plugins)
+    yield from _section("plugins", plugins)
     yield from ("  FAILED " + _shown(str(error)) for error in entries.errors)
     yield from _section("packages", map(_package_row, found.packages))
 
@@ -154,7 +154,7 @@ def _package_row(package: Package) -> tuple[str, ...]:
 
 def _section(title: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """Give a title and rows whose columns stand below each other; the last one is not padded."""
-    shown = [[_shown(cell) for cell in row] for row in rows]
+    shown = [[_shown(cell) for cell in row] for row in rows] or [["none"]]
     yield ""
     yield title
     widths = [
