@@ -20,7 +20,7 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, is_succe
 from polystore.core.records import IfExists, Reach, Sink, Source, Stat, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.asking import stat_of
-from polystore.files.sameness import may_be_one, one_thing
+from polystore.files.sameness import may_be_one, one_thing, with_parts
 from polystore.files.streaming import streamed
 from polystore.files.target import Target, key_target, located, on_key, unchangeable, unsupported
 from polystore.steps.check import mistake_in
@@ -223,7 +223,8 @@ def _moved(way: _Way) -> Outcome[Saved]:
 
 def _keeps_format(way: _Way) -> bool:
     """Whether a move may leave the content as it is: it still is what its name says."""
-    if way.source.backend.get is None:  # a store that holds no files has no formats
+    stores = with_parts(way.source, way.dispatcher)
+    if all(part.backend.get is None for part in stores):  # what holds no files has no formats
         return True
     if _format_of(way.source, way.dispatcher) == _format_of(way.target, way.dispatcher):
         return True

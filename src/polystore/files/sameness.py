@@ -10,7 +10,7 @@ from polystore.core.outcome import is_successful
 from polystore.dispatch import Dispatcher
 from polystore.files.target import Target, key_target
 
-__all__ = ["is_below", "may_be_one", "one_thing"]
+__all__ = ["is_below", "may_be_one", "one_thing", "with_parts"]
 
 
 def one_thing(one: Target, other: Target) -> bool:
@@ -31,8 +31,8 @@ def may_be_one(one: Target, other: Target, dispatcher: Dispatcher) -> bool:
     """
     return any(
         one_thing(mine, theirs)
-        for mine in _with_parts(one, dispatcher)
-        for theirs in _with_parts(other, dispatcher)
+        for mine in with_parts(one, dispatcher)
+        for theirs in with_parts(other, dispatcher)
     )
 
 
@@ -44,13 +44,14 @@ def is_below(inner: Target, outer: Target) -> bool:
     return Path(os.path.realpath(below)).is_relative_to(os.path.realpath(above))
 
 
-def _with_parts(target: Target, dispatcher: Dispatcher) -> Iterator[Target]:
+def with_parts(target: Target, dispatcher: Dispatcher) -> Iterator[Target]:
+    """Give a key of a store, and the same key of every store that it is made of, and of theirs."""
     yield target
     parts = target.backend.parts
     for config in parts(target.config) if parts is not None else ():
         part = key_target(config, target.key, dispatcher)
         if is_successful(part):  # what cannot be opened cannot be changed either
-            yield from _with_parts(part.unwrap(), dispatcher)
+            yield from with_parts(part.unwrap(), dispatcher)
 
 
 def _path(target: Target) -> Path | None:
