@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from broken_codecs import BROKEN_CODECS, SPINS, BrokenCodec
+from broken_codecs import BROKEN_CODECS, BrokenCodec
+from broken_decoders import BROKEN_DECODERS, SPINS
 
 from polystore.testing.codecs import CODEC_LAWS
 from polystore.testing.law import LawBroken, no_config
 
+BROKEN = BROKEN_CODECS + BROKEN_DECODERS
 LAWS = {law.name: law for law in CODEC_LAWS}
 
 
-@pytest.mark.parametrize("broken", BROKEN_CODECS, ids=lambda broken: broken.word)
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.word)
 def test_it_is_caught(broken: BrokenCodec) -> None:
     with pytest.raises(LawBroken) as caught:
         LAWS[broken.law].check(broken.codec)
@@ -25,5 +27,5 @@ def test_a_decoder_that_spins_is_stopped() -> None:
 
 
 def test_each_law_catches_something() -> None:
-    caught = {broken.law for broken in BROKEN_CODECS}
+    caught = {broken.law for broken in BROKEN}
     assert caught == set(LAWS)
