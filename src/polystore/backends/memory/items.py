@@ -111,7 +111,7 @@ def link_to(memory: Memory, key: Key, place: Place, if_exists: IfExists, /) -> O
         )
     target = parse_key(place.key)
     if not is_successful(target):
-        return Failure(evolve(target.failure(), config=memory.config))
+        return Failure(evolve(target.failure(), key=key, config=memory.config))
     with memory.lock:
         if if_exists == "skip" and isinstance(own_node(memory, key), Link):
             return Success(False)  # wherever it leads
