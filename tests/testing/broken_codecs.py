@@ -144,6 +144,10 @@ def one_row_less(payload: object) -> object:
     return Table({name: column[:-1] for name, column in table.columns.items()})
 
 
+def columns_sorted(payload: object) -> object:
+    return Table(dict(sorted(cast("Table", payload).columns.items())))
+
+
 def without_positions(payload: object) -> object:
     return Rois(Roi(it.name, it.shape) for it in cast("Rois", payload).regions)
 
@@ -231,6 +235,11 @@ BROKEN_CODECS: tuple[BrokenCodec, ...] = (
         "a row is lost",
         "an encoded table is decoded the same, or refused",
         decoding(one_row_less, CSV_CODEC),
+    ),
+    BrokenCodec(
+        "columns are sorted",
+        "an encoded table is decoded the same, or refused",
+        decoding(columns_sorted, CSV_CODEC),
     ),
     BrokenCodec(
         "positions are lost",

@@ -107,6 +107,8 @@ def comes_back(codec: Codec[object], example: CodecExample) -> None:
         was, now = list(map(_outline, arrays_in(was))), list(map(_outline, arrays_in(now)))
     found = difference(was, now)
     expect(found is None, f"{example.content!r} came back changed: {found}")
+    if isinstance(was, Table) and isinstance(now, Table):
+        expect(list(was.columns) == list(now.columns), f"its columns are {list(now.columns)}")
 
 
 def every_dtype_comes_back(codec: Codec[object], example: EveryDtype) -> None:
