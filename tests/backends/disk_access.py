@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from polystore import (
@@ -16,6 +16,7 @@ from polystore import (
     IfExists,
     Key,
     Outcome,
+    Place,
     Stat,
     Success,
     is_successful,
@@ -60,6 +61,41 @@ def status(config: DiskConfig, key: str) -> Outcome[Stat]:
 def delete(config: DiskConfig, key: str) -> Outcome[None]:
     assert DISK.delete is not None
     return DISK.delete(config, Key(key))
+
+
+def move(config: DiskConfig, old: str, new: str, if_exists: IfExists = "fail") -> Outcome[bool]:
+    assert DISK.move is not None
+    return DISK.move(config, Key(old), Key(new), if_exists)
+
+
+def lock(config: DiskConfig, key: str, seconds: float = 0) -> Outcome[AbstractContextManager[None]]:
+    assert DISK.lock is not None
+    return DISK.lock(config, Key(key), seconds)
+
+
+def make_folder(config: DiskConfig, key: str) -> Outcome[None]:
+    assert DISK.make_folder is not None
+    return DISK.make_folder(config, Key(key))
+
+
+def link(config: DiskConfig, key: str, place: Place, if_exists: IfExists = "fail") -> Outcome[bool]:
+    assert DISK.link is not None
+    return DISK.link(config, Key(key), place, if_exists)
+
+
+def children(config: DiskConfig, folder: str = "") -> tuple[dict[str, str], list[str]]:
+    """Give the kinds of what is in a folder by their keys, and the names of the errors' classes."""
+    assert DISK.children is not None
+    found: dict[str, str] = {}
+    errors: list[str] = []
+    for page in DISK.children(config, folder):
+        if is_successful(page):
+            for child in page.unwrap():
+                assert child.key not in found
+                found[child.key] = child.kind
+        else:
+            errors.append(type(page.failure()).__name__)
+    return found, sorted(errors)
 
 
 def listed(config: DiskConfig, folder: str = "") -> tuple[list[str], list[str]]:

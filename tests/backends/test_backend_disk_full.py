@@ -15,7 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from both_ways import Write, both_ways, written
-from disk_access import error_of, everything, get, listed, put, put_buffers
+from disk_access import (
+    delete,
+    error_of,
+    everything,
+    get,
+    listed,
+    move,
+    put,
+    put_buffers,
+)
 
 from polystore import DiskConfig, Encoded, IfExists, Item, Success, save
 
@@ -140,6 +149,23 @@ def test_a_file_system_that_can_only_be_read_is_read_only(
     assert error_of(put(DiskConfig(root=root / "below"), "a", b"1")) == "ReadOnly"
     assert put(frozen, "a", b"1" * MB, "skip") == Success(False)
     assert everything(root) == {"a": b"old"}
+
+
+def test_a_move_to_another_file_system_is_refused(
+    mount: Callable[..., Path], disk: DiskConfig, tmp_path: Path
+) -> None:
+    other = mount(*TMPFS).relative_to(tmp_path)
+    outer = DiskConfig(root=tmp_path)
+    put(disk, "folder/a", b"1").unwrap()
+    put(disk, "b", b"2").unwrap()
+    modes: tuple[IfExists, ...] = ("fail", "skip", "replace")
+    for if_exists in modes:
+        for old in ("root/folder", "root/b"):
+            error = move(outer, old, f"{other}/new", if_exists).failure()
+            assert type(error).__name__ == "UnsupportedOperation"
+            assert "Copy it" in error.advice
+    assert listed(outer) == (["root/b", "root/folder/a"], [])
+    assert error_of(delete(outer, str(other))) == "Unavailable"  # something is mounted there
 
 
 # Durability.

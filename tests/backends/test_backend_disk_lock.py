@@ -10,18 +10,16 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
-from disk_access import error_of, everything, get, listed, put
+from disk_access import error_of, everything, get, listed, lock, put
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polystore import DiskConfig, Key, Outcome, is_successful
-from polystore.backends.disk import DISK
+from polystore import DiskConfig, is_successful
 from polystore.backends.filelock import LOCK_FILE
 from polystore.backends.whole import SWEEP_AFTER_S
 
@@ -31,11 +29,6 @@ LONG_S = 60.0
 @pytest.fixture
 def disk(tmp_path: Path) -> DiskConfig:
     return DiskConfig(root=tmp_path / "root")
-
-
-def lock(config: DiskConfig, key: str, seconds: float = 0) -> Outcome[AbstractContextManager[None]]:
-    assert DISK.lock is not None
-    return DISK.lock(config, Key(key), seconds)
 
 
 def lock_files(config: DiskConfig) -> list[Path]:

@@ -27,6 +27,7 @@ __all__ = [
     "open_folder",
     "open_key",
     "open_root",
+    "read_link",
     "rename_new",
     "sync_folders",
 ]
@@ -100,6 +101,20 @@ def open_key(root: str, key: str, flags: int, links_to: LinksTo = ()) -> int:
     folder = open_root(root)
     try:
         return open_beneath(folder, key, flags, links_to)
+    finally:
+        os.close(folder)
+
+
+def read_link(root: str, key: str, links_to: LinksTo = ()) -> str | None:
+    """Give where a link says that it leads; `None` for what is none."""
+    above, _, name = key.rpartition("/")
+    folder = open_key(root, above or ".", FOLDER, links_to)
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
     finally:
         os.close(folder)
 

@@ -18,8 +18,8 @@ from polystore.backends.beneath import (
 from polystore.backends.diskerrors import undeleted, unmoved, unread
 from polystore.backends.diskstatus import refuse_special, status_in
 from polystore.backends.diskwrites import folder_for_writing
+from polystore.backends.refusals import into_itself
 from polystore.backends.whole import remove_left
-from polystore.core.errors import InvalidKey
 from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.outcome import Failure, Outcome, Success
 
@@ -109,21 +109,12 @@ def move(config: DiskConfig, old: Key, new: Key, if_exists: IfExists, /) -> Outc
         if old == new:
             return Success(True)
         if new.startswith(f"{old}/"):
-            return Failure(_into_itself(config, old, new))
+            return Failure(into_itself(old, new, config))
         return _moved_from(config, source, found, (old, new), if_exists)
     except OSError as error:
         return Failure(unread(error, old, config))
     finally:
         os.close(source)
-
-
-def _into_itself(config: DiskConfig, old: str, new: str) -> InvalidKey:
-    return InvalidKey(
-        new,
-        config,
-        f"{old!r} cannot be moved to {new!r}: that is inside of it.",
-        "Choose a key that does not begin with the old one.",
-    )
 
 
 def _moved_from(
@@ -135,10 +126,10 @@ def _moved_from(
 ) -> Outcome[bool]:
     old, new = keys
     above, _, name = new.rpartition("/")
+    names = old.rpartition("/")[2], name
     try:
         target = folder_for_writing(config, above)
         try:
-            names = old.rpartition("/")[2], name
             if not _put_there(source, target, names, found, if_exists):
                 return Success(False)
         finally:
@@ -148,7 +139,9 @@ def _moved_from(
             sync_folders(config.root, old.rpartition("/")[0])
     except OSError as error:
         if error.errno == errno.EINVAL:  # through a link, this is below the old one
-            return Failure(_into_itself(config, old, new))
+            return Failure(into_itself(old, new, config))
+        if error.errno == errno.ENOENT and not _mode(source, names[0]):  # gone meanwhile
+            return Failure(unread(error, old, config))
         return Failure(unmoved(error, new, config))
     return Success(True)
 
@@ -160,10 +153,21 @@ def _put_there(
     found: os.stat_result,
     if_exists: IfExists,
 ) -> bool:
+    """Rename; `False` if the new name is taken, and that is to be skipped.
+
+    What is in the way is `EEXIST`, and `EISDIR` where a folder would have to replace or be.
+    """
     try:
-        if if_exists != "replace" or stat.S_ISDIR(found.st_mode):
-            return _renamed(source, target, names, found, if_exists)
-        _replaced(source, target, names, found)
+        if if_exists == "replace" and not stat.S_ISDIR(found.st_mode):
+            _rename_over(source, target, names, found)
+        else:
+            _rename_new(source, target, names, found)
+    except FileExistsError as error:
+        if if_exists == "skip":
+            return False
+        if stat.S_ISDIR(found.st_mode) or stat.S_ISDIR(_mode(target, names[1])):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), names[1]) from error
+        raise
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -173,42 +177,34 @@ def _put_there(
     return True
 
 
-def _replaced(source: int, target: int, names: tuple[str, str], found: os.stat_result) -> None:
-    """Rename a file or link over what is there; a folder stays (`EEXIST`)."""
+def _mode(folder: int, name: str) -> int:
+    try:
+        return status_in(folder, name).st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _rename_over(source: int, target: int, names: tuple[str, str], found: os.stat_result) -> None:
+    """Rename a file or link over what is there; a folder stays (`EISDIR`)."""
     old, new = names
     with suppress(FileNotFoundError):
         there = status_in(target, new)
-        if stat.S_ISDIR(there.st_mode):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
         if os.path.samestat(there, found) and found.st_nlink > 1:
             # Two names of one file: a rename would do nothing, and both would stay.
             return os.unlink(old, dir_fd=source)
-    try:
-        return os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
-    except IsADirectoryError as error:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from error
+        if stat.S_ISDIR(there.st_mode):  # the system says ENOTEMPTY of one that the old is in
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), new)
+    return os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
 
 
-def _renamed(
-    source: int,
-    target: int,
-    names: tuple[str, str],
-    found: os.stat_result,
-    if_exists: IfExists,
-) -> bool:
-    """Rename to a name that is free; `False` if it is not, and that is to be skipped."""
+def _rename_new(source: int, target: int, names: tuple[str, str], found: os.stat_result) -> None:
+    """Rename to a name that is free (`EEXIST`)."""
     try:
-        try:
-            rename_new(source, *names, target)
-        except OSError as error:
-            if error.errno != errno.EOPNOTSUPP or not stat.S_ISDIR(found.st_mode):
-                raise
-            rename_folder_new(source, target, names)
-    except FileExistsError:
-        if if_exists == "skip":
-            return False
-        raise
-    return True
+        rename_new(source, *names, target)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP or not stat.S_ISDIR(found.st_mode):
+            raise
+        rename_folder_new(source, target, names)
 
 
 def rename_folder_new(source: int, target: int, names: tuple[str, str]) -> None:
@@ -217,11 +213,7 @@ def rename_folder_new(source: int, target: int, names: tuple[str, str]) -> None:
     `FileExistsError` if the name is taken.
     """
     old, new = names
-    try:
-        status_in(target, new)
-    except FileNotFoundError:
-        pass
-    else:
+    if _mode(target, new):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
     try:
         os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)

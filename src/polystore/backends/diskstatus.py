@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from polystore.backends.beneath import FOLDER, LOOK, LinksTo, open_key
+from polystore.backends.beneath import FOLDER, LOOK, LinksTo, open_key, read_link
 from polystore.backends.diskerrors import unfound
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.records import Stat
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from polystore.configs import DiskConfig
     from polystore.core.key import Key
 
-__all__ = ["BROKEN", "link_text", "look", "own_status", "refuse_special", "status", "status_in"]
+__all__ = ["BROKEN", "look", "own_status", "refuse_special", "status", "status_in"]
 
 BROKEN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG)
 """What the system says of a link that leads nowhere, in a circle, or out of the root."""
@@ -29,8 +29,11 @@ def look(config: DiskConfig, key: Key) -> Outcome[Stat]:
     """Say what stands under a key: one system call for a file or a folder directly in the root."""
     try:
         found = own_status(config.root, key, config.links_to)
-        if stat.S_ISLNK(found.st_mode):
-            return Success(_followed(config, key))
+        while stat.S_ISLNK(found.st_mode):
+            link = read_link(config.root, key, config.links_to)
+            if link is not None:
+                return Success(_followed(config, key, link))
+            found = own_status(config.root, key, config.links_to)
         return Success(_said(found, key))
     except OSError as error:
         return Failure(unfound(error, key, config))
@@ -43,8 +46,7 @@ def _said(found: os.stat_result, key: str, link: str | None = None) -> Stat:
     return Stat("file", found.st_size, found.st_mtime_ns, link)
 
 
-def _followed(config: DiskConfig, key: str) -> Stat:
-    link = link_text(config.root, key, config.links_to)
+def _followed(config: DiskConfig, key: str, link: str) -> Stat:
     try:
         return _said(_target_status(config, key), key, link)
     except OSError as error:
@@ -82,16 +84,6 @@ def own_status(root: str, key: str, links_to: LinksTo = ()) -> os.stat_result:
 def status_in(folder: int, name: str) -> os.stat_result:
     """Give the status of what has a name in a folder, a link too."""
     return os.stat(name, dir_fd=folder, follow_symlinks=False)
-
-
-def link_text(root: str, key: str, links_to: LinksTo = ()) -> str:
-    """Give where a link says that it leads."""
-    above, _, name = key.rpartition("/")
-    folder = open_key(root, above or ".", FOLDER, links_to)
-    try:
-        return os.readlink(name, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def status(config: DiskConfig, key: str) -> os.stat_result:

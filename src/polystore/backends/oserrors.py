@@ -59,7 +59,7 @@ _ROOM = (
 _WAY_OUT = (
     InvalidKey,
     "{about} leads out of the root through a link, or in a circle.",
-    "Name the other folder by a config of its own.",
+    "Name the other folder by a config of its own, and links to it by links_to=(that config,).",
 )
 _REFUSED = (
     PermissionDenied,

@@ -27,6 +27,7 @@ FOLDER = os.O_DIRECTORY | O_PATH
 
 # linux/namei.h: the most links that the kernel follows in one path (MAXSYMLINKS)
 _LINKS_MAX = 40
+_ATTEMPTS = 100
 
 
 def open_root(path: str) -> int:
@@ -55,12 +56,13 @@ def walk_beneath(root: int, path: str, flags: int, links_to: LinksTo = ()) -> in
                     raise _said(errno.EXDEV, path)
             elif part != ".":
                 last = not waiting
-                target = None if last and flags & os.O_NOFOLLOW else _target(part, folders[-1])
-                if target is None:
-                    how = flags if last else FOLDER
-                    folders.append(os.open(part, how | os.O_NOFOLLOW, dir_fd=folders[-1]))
+                if last and flags & os.O_NOFOLLOW:
+                    return os.open(part, flags, dir_fd=folders[-1])
+                target = _step(part, folders[-1], flags if last else FOLDER)
+                if isinstance(target, int):
                     if last:
-                        return folders.pop()
+                        return target
+                    folders.append(target)
                     continue
                 links += 1
                 if links > _LINKS_MAX:
@@ -122,8 +124,31 @@ def _said(code: int, path: str) -> OSError:
     return OSError(code, os.strerror(code), path)
 
 
-def _target(name: str, folder: int) -> str | None:
-    """Give where a link leads, `None` if it is no link."""
-    if not stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-        return None
-    return os.readlink(name, dir_fd=folder)
+def _step(name: str, folder: int, flags: int) -> int | str:
+    """Open what has a name in a folder, or give where it leads if it is a link.
+
+    It may be one thing when it is looked at, and the other when it is opened or read: then again.
+    """
+    for _ in range(_ATTEMPTS):
+        if _is_link(name, folder):
+            try:
+                return os.readlink(name, dir_fd=folder)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+            continue
+        try:
+            fd = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR) or not _is_link(name, folder):
+                raise
+            continue
+        # Only O_PATH opens a link itself.
+        if not (flags & O_PATH and stat.S_ISLNK(os.fstat(fd).st_mode)):
+            return fd
+        os.close(fd)
+    raise _said(errno.EAGAIN, name)
+
+
+def _is_link(name: str, folder: int) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
