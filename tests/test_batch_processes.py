@@ -30,10 +30,17 @@ from polystore import (
     MemoryConfig,
     Outcome,
     Payload,
+    Place,
+    ReadOnlyConfig,
     Registry,
+    Route,
+    RouteConfig,
+    Source,
     StorageError,
     Unavailable,
     UnsupportedPayload,
+    VirtualConfig,
+    VirtualItem,
     apply,
     collect,
     compose,
@@ -156,6 +163,41 @@ def test_a_memory_store_is_refused_where_it_cannot_be_seen(
         assert isinstance(error, Unavailable)
         assert error.config == memory
         assert "memory store" in error.message
+
+
+def made_of(memory: MemoryConfig) -> dict[str, Source[Payload]]:
+    routes = RouteConfig((Route(DiskConfig(root="plate"), ("array",)), Route(memory)))
+    views = VirtualConfig({"0.npy": VirtualItem(Place(memory, "0.npy"))})
+    by_function = VirtualConfig(in_memory, keys=("0.npy",))
+    stores: dict[str, Source[Payload]] = {
+        "readonly": ReadOnlyConfig(memory),
+        "route": routes,
+        "virtual": views,
+        "function": by_function,
+    }
+    return {**stores, "deep": ReadOnlyConfig(ReadOnlyConfig(ReadOnlyConfig(routes)))}
+
+
+def in_memory(key: str) -> VirtualItem:
+    return VirtualItem(Place(MemoryConfig(name="unseen"), key))
+
+
+@pytest.mark.parametrize("store", ["readonly", "route", "virtual", "function", "deep"])
+def test_a_store_made_of_memory_is_refused_too(store: str, pool: ProcessPoolExecutor) -> None:
+    source = made_of(MemoryConfig(name="unseen"))[store]
+    for error in errors_of(compose(load(source)).map(KEYS[:1], pool)):
+        assert isinstance(error, Unavailable)
+        assert error.config == source
+        assert "memory store" in error.message
+
+
+def test_a_store_made_of_files_goes_along(
+    disk: DiskConfig, tmp_path: Path, pool: ProcessPoolExecutor
+) -> None:
+    views = VirtualConfig({key: VirtualItem(Place(ReadOnlyConfig(disk), key)) for key in KEYS})
+    routes = RouteConfig((Route(DiskConfig(root=tmp_path / "sink")),))
+    report = collect(compose(load(views), save(routes)).map(KEYS, pool))
+    assert [saved.config for saved in report.values] == [routes] * len(KEYS)
 
 
 def test_what_cannot_be_sent_is_a_typed_error(disk: DiskConfig, pool: ProcessPoolExecutor) -> None:

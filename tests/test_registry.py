@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from polystore import (
     NPY,
@@ -37,7 +38,9 @@ from polystore import (
     default_registry,
     load,
 )
+from polystore.backends.disk import DISK
 from polystore.core.registry import Entries
+from polystore.formats.npy import NPY_CODEC
 
 
 def encode(item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
@@ -136,6 +139,43 @@ def test_extending_makes_a_new_registry() -> None:
     assert after.find_store(StoreConfig()).unwrap() is STORE
     assert isinstance(before.find_store(StoreConfig()).failure(), BackendNotRegistered)
     assert isinstance(before.extended(codec("other", ".npy")).failure(), DuplicateRecord)
+
+
+def test_replacing_puts_records_in_the_place_of_others() -> None:
+    before = default_registry()
+    quiet = evolve(DISK, list=None)
+    numpy = evolve(before.find_framework("numpy").unwrap(), place=None)
+    after = before.replacing(quiet, evolve(NPY_CODEC, encode=encode), numpy, STORE).unwrap()
+    assert after.find_store(DiskConfig(root="x")).unwrap() is quiet
+    assert after.find_store(StoreConfig()).unwrap() is STORE
+    assert after.find_codec(NPY).unwrap().encode is encode
+    assert after.find_codec_for("a.npy").unwrap().encode is encode
+    assert after.find_framework("numpy").unwrap() is numpy
+    assert len(after.own.stores) == len(before.own.stores) + 1
+    assert len(after.own.formats) == len(before.own.formats)
+    # the other records are what they were, and so is the registry before
+    assert after.find_store(MemoryConfig()).unwrap() is before.find_store(MemoryConfig()).unwrap()
+    assert before.find_store(DiskConfig(root="x")).unwrap() is DISK
+    assert before.replacing().unwrap().own.stores == before.own.stores
+
+
+def test_replacing_asks_plugins_as_before() -> None:
+    fine = codec("qoi", ".qoi")
+    plugins = Registry.of(fine).unwrap().own
+    registry = Registry.from_entries(default_registry().own, lambda: plugins).unwrap()
+    after = registry.replacing(evolve(DISK, list=None)).unwrap()
+    assert after.find_codec_for("a.qoi").unwrap() is fine
+
+
+def test_records_that_replace_never_share_a_key() -> None:
+    before = default_registry()
+    for clash in (
+        (DISK, evolve(DISK, list=None)),
+        (evolve(STORE, name="disk"),),
+        (codec("other", ".npy"),),
+        (FRAMEWORK, FRAMEWORK),
+    ):
+        assert isinstance(before.replacing(*clash).failure(), DuplicateRecord)
 
 
 def test_built_in_records_win_over_plugins_and_the_clash_is_an_error() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 import posixpath
 from collections.abc import Callable
-from typing import cast
+from typing import cast, get_args
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,10 +25,17 @@ from polystore import (
     Json,
     MemoryConfig,
     Pipeline,
+    Place,
     PngOptions,
+    ReadOnlyConfig,
     Rename,
+    Route,
+    RouteConfig,
     Save,
+    Source,
     TiffOptions,
+    VirtualConfig,
+    VirtualItem,
     ZarrConfig,
     apply,
     compose,
@@ -38,6 +47,7 @@ from polystore import (
     save,
     to_spec,
 )
+from polystore.configs import PayloadKind
 from polystore.steps.convert import Convert
 from polystore.steps.load import Load
 
@@ -51,8 +61,28 @@ roots = st.text("abcü /.", min_size=1, max_size=12)
 sizes = st.integers(0, 2**50)
 disks = st.builds(DiskConfig, roots, st.sampled_from(["atomic", "fsync"]), sizes)
 zarrs = st.builds(ZarrConfig, roots, sizes)
-stores = st.one_of(disks, zarrs, st.builds(MemoryConfig, texts))
 functions = st.sampled_from(list(FUNCTIONS.values()))
+linked = st.builds(evolve, disks, links_to=st.lists(disks, min_size=1, max_size=2).map(tuple))
+plain = st.one_of(disks, zarrs, st.builds(MemoryConfig, texts), linked)
+
+
+def made_of(inner: st.SearchStrategy[Source[object]]) -> st.SearchStrategy[Source[object]]:
+    """Give stores that are made of others."""
+    kinds = st.lists(st.sampled_from(get_args(PayloadKind)), max_size=2).map(tuple)
+    suffixes = st.lists(st.sampled_from((".json", ".roi.zip")), max_size=2).map(tuple)
+    routes = st.lists(st.builds(Route, inner, kinds, suffixes), min_size=1, max_size=2)
+    bounds = st.integers(0, 9)
+    index = st.lists(bounds | st.tuples(bounds, bounds), max_size=3).map(tuple)
+    items = st.builds(VirtualItem, st.builds(Place, inner, texts), index)
+    return st.one_of(
+        st.builds(ReadOnlyConfig[object], inner),
+        st.builds(RouteConfig, routes),
+        st.builds(VirtualConfig, st.dictionaries(texts, items, max_size=2)),
+        st.builds(VirtualConfig, functions, st.lists(texts, max_size=2).map(tuple)),
+    )
+
+
+stores = st.recursive(plain, made_of, max_leaves=3)
 options = st.one_of(
     st.none(),
     st.builds(PngOptions, st.integers(0, 9)),
@@ -78,8 +108,47 @@ pipelines = st.lists(steps, min_size=1, max_size=8).map(
 
 @given(st.one_of(pipelines, steps, stores))
 def test_what_is_written_is_read_back_equal(value: object) -> None:
+    assert from_spec(to_spec(value).unwrap(), FUNCTIONS).unwrap() == value
     text = json.dumps(to_spec(value).unwrap())
     assert from_spec(json.loads(text), FUNCTIONS).unwrap() == value
+
+
+@given(stores)
+def test_a_store_pickles_and_has_a_hash(store: Source[object]) -> None:
+    again = pickle.loads(pickle.dumps(store))
+    assert again == store
+    assert hash(again) == hash(store)
+
+
+def test_stores_of_others_are_plain_to_read() -> None:
+    disk, zarr = DiskConfig(root="/data/plate"), ZarrConfig(root="/data/plate.zarr")
+    raw: Json = {"disk": {"root": "/data/plate"}}
+    assert to_spec(ReadOnlyConfig(disk)).unwrap() == {"readonly": {"inner": raw}}
+    routes = RouteConfig((Route(zarr, kinds=("array",)), Route(disk, suffixes=(".json",))))
+    assert to_spec(routes).unwrap() == {
+        "route": {
+            "routes": [
+                {"store": {"zarr": {"root": "/data/plate.zarr"}}, "kinds": ["array"]},
+                {"store": raw, "suffixes": [".json"]},
+            ]
+        }
+    }
+    views = VirtualConfig({"a": VirtualItem(Place(disk, "s.tif"), (1, (0, 2)))})
+    item: Json = {"place": {"store": raw, "key": "s.tif"}, "index": [1, [0, 2]]}
+    assert to_spec(views).unwrap() == {"virtual": {"items": {"a": item}}}
+    named = VirtualConfig({"function": VirtualItem(Place(disk, "s.tif"))})
+    assert from_spec(to_spec(named).unwrap()).unwrap() == named
+    view = DiskConfig(root="/view", links_to=(disk,))
+    assert to_spec(view).unwrap() == {
+        "disk": {"root": "/view", "links_to": [{"root": "/data/plate"}]}
+    }
+
+
+def test_what_a_spec_cannot_say_of_a_store_is_no_spec() -> None:
+    item = VirtualItem(Place(MemoryConfig(), "s"))
+    for store in (VirtualConfig((("a", item), ("a", item))), VirtualConfig(lambda _key: None)):
+        assert isinstance(to_spec(store).failure(), InvalidSpec)
+        assert isinstance(to_spec(load(ReadOnlyConfig(store))).failure(), InvalidSpec)
 
 
 def json_paths(value: Json, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -145,6 +214,22 @@ WRONG: list[tuple[Json, str, str]] = [
     ({"disk": {"root": "x", "a @ b": 1}}, "$.disk", "'a at b'"),
     ({"apply": {"function": "os:system"}}, "$.apply.function", "was not given to from_spec"),
     ({"rename": {"to": {"function": "os:system"}}}, "$.rename.to.function", "was not given"),
+    ({"readonly": {}}, "$.readonly.inner", "it is missing"),
+    ({"readonly": {"inner": {"load": {}}}}, "$.readonly.inner", "'load' is none of"),
+    ({"disk": {"root": "x", "links_to": "y"}}, "$.disk.links_to", "'y' is no list"),
+    ({"disk": {"root": "x", "links_to": [{"root": 1}]}}, "$.disk.links_to[0].root", "1 is not"),
+    ({"route": {"routes": "disk"}}, "$.route.routes", "'disk' is no list"),
+    ({"route": {"routes": [{"store": {"disk": {"root": "x"}}, "suffixes": ".json"}]}},
+     "$.route.routes[0].suffixes", "'.json' is no list"),
+    ({"route": {"routes": [{"store": {"disk": {"root": "x"}}, "kinds": ["arry"]}]}},
+     "$.route.routes[0].kinds[0]", "arry"),
+    ({"virtual": {"items": []}}, "$.virtual.items", "an object from keys to places"),
+    ({"virtual": {"items": {"a": 3}}}, "$.virtual.items.a", "an object with a place"),
+    ({"virtual": {"items": {"function": "os:system"}}}, "$.virtual.items.function", "not given"),
+    ({"virtual": {"items": {"a": {"place": {"store": {"memory": {}}, "key": ""}, "index": [[1]]}}}},
+     "$.virtual.items.a.index[0]", "[1] is no pair of numbers"),
+    ({"virtual": {"items": {"a": {"place": {"store": {"memory": {"name": 1}}, "key": "b"}}}}},
+     "$.virtual.items.a.place.store.memory.name", "1 is not text"),
     ({"save": {"sink": {"disk": {"root": "x"}}, "options": {"tiff": {"level": "9"}}}},
      "$.save.options.tiff.level", "'9' is not a whole number"),
 ]  # fmt: skip
