@@ -11,7 +11,7 @@ from polystore.core.item import Metadata
 from polystore.core.outcome import is_successful
 from polystore.core.payload import is_host_array
 from polystore.core.table import Table
-from polystore.testing.arrays import ArrayExample
+from polystore.testing.arrays import ArrayExample, EveryDtype, every_dtype
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
 from polystore.testing.samples import (
@@ -40,6 +40,15 @@ def _comes_back(trial: Trial, sample: Sample) -> None:
         trial.expect_under(key, sample.payload())
     else:
         trial.expect_nothing(key)
+
+
+def _every_dtype_comes_back(trial: Trial, every: EveryDtype) -> None:
+    for number, example in enumerate(every.examples()):
+        key = f"{number}.npy"
+        if not is_successful(trial.save(key, example.array())):
+            continue
+        differs = difference(example.array(), done(trial.load(key), f"loading {key!r}").payload)
+        expect(differs is None, f"{example} came back otherwise: {differs}")
 
 
 _LARGE = st.sampled_from((65_537, 1_048_577, 3_000_017)).map(
@@ -203,6 +212,13 @@ CONTENT_LAWS = (
         payloads(),
         _comes_back,
         2.0,
+    ),
+    store_law(
+        "every dtype comes back, bit for bit, or is refused",
+        ("save", "load"),
+        st.just(EveryDtype((3, 7), seed=1)) | every_dtype(),
+        _every_dtype_comes_back,
+        0.08,
     ),
     store_law("large content comes back whole", ("save", "load"), _LARGE, _comes_back, 0.03),
     store_law(

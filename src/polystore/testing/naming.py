@@ -81,8 +81,13 @@ def _keeps_files_and_folders_apart(trial: Trial, names: tuple[str, str]) -> None
     _only_those(trial, filled)
 
 
+def _fill(trial: Trial, words: tuple[str, ...]) -> dict[str, Payload]:
+    """Save under keys whose last parts end with the suffix, and whose folders are as they are."""
+    return trial.fill_under(*(word + trial.kind.suffix for word in words))
+
+
 def _lists_a_folder(trial: Trial, words: tuple[str, ...]) -> None:
-    filled = trial.fill(*words)
+    filled = _fill(trial, words)
     folders = {"/".join(key.split("/")[:depth]) for key in filled for depth in range(1, 4)}
     for folder in sorted(folders - set(filled)):
         below = {key for key in filled if key.startswith(f"{folder}/")}
@@ -104,13 +109,13 @@ def _lists_keys(trial: Trial, _example: None) -> None:
 
 def _lists_keys_of_what_was_saved(trial: Trial, words: tuple[str, ...]) -> None:
     if trial.backend.save is not None:
-        trial.fill(*words)
+        _fill(trial, words)
     _lists_keys(trial, None)
 
 
 def _shows_children(trial: Trial, words: tuple[str, ...]) -> None:
     """Compare `children`, folder by folder, with what is listed, and with what stat says."""
-    filled = trial.fill(*words) if trial.backend.save is not None else {}
+    filled = _fill(trial, words) if trial.backend.save is not None else {}
     listed, met, waiting = trial.every_key(), set[str](), [""]
     while waiting:
         folder = waiting.pop()

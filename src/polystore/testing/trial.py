@@ -150,7 +150,11 @@ class Trial:
 
     def fill(self, *words: str) -> dict[str, Payload]:
         """Save a payload under each of the keys, and give them; where it cannot, the law fails."""
-        filled = {self.key(word): self.payload(number) for number, word in enumerate(words)}
+        return self.fill_under(*map(self.key, words))
+
+    def fill_under(self, *keys: str) -> dict[str, Payload]:
+        """Save a payload under each of these keys, which end with the suffix, and give them."""
+        filled = {key: self.payload(number) for number, key in enumerate(keys)}
         for key, payload in filled.items():
             done(self.save(key, payload), f"saving under {key!r}")
         return filled

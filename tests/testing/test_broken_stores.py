@@ -1,0 +1,32 @@
+"""Each broken store is caught, by the law that says how it is broken."""
+
+from __future__ import annotations
+
+import pytest
+from broken_listings import BROKEN_LISTINGS
+from broken_stores import BROKEN_ITEMS, Broken
+from plain_stores import DICT, ITEMS, new_dict, new_items
+
+from polystore.testing import Law, LawBroken, law_named, laws_for
+
+BROKEN = {**BROKEN_ITEMS, **BROKEN_LISTINGS}
+
+
+@pytest.mark.parametrize("law", laws_for(ITEMS), ids=str)
+def test_a_plain_store_of_items_keeps_the_law(law: Law) -> None:
+    law.check(ITEMS, new_items, 40)
+
+
+@pytest.mark.parametrize("law", laws_for(DICT), ids=str)
+def test_a_plain_store_of_bytes_keeps_the_law(law: Law) -> None:
+    law.check(DICT, new_dict, 40)
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_store_is_caught_by_its_law(broken: Broken) -> None:
+    law = law_named(broken.law)
+    assert law in laws_for(broken.record)
+    with pytest.raises(LawBroken) as caught:
+        law.check(broken.record, broken.make)
+    seen = str(caught.value).partition("seen: ")[2].partition("smallest example: ")[0]
+    assert broken.seen in seen
