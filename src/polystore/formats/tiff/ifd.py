@@ -189,6 +189,8 @@ def _directory(source: Readable, form: _Form, offset: int, loaded: Collection[in
             taken = length if code == _SUB_IFDS else min(length, _VALUES_MAX)
             packed = struct.Struct(f"{form.order}{taken}{_INTEGERS[kind]}")
             raw = inline if where is None else _read(source, where, packed.size)
+            if len(raw) < packed.size:
+                raise ValueError("it ended while it was read")
             tags[code] = packed.unpack(raw[: packed.size])
     children = tags.pop(_SUB_IFDS, ())
     return _Directory(tuple(sorted(tags.items())), children, following, cost, values)
