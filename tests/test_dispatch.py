@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from polystore import (
     Backend,
@@ -32,6 +32,8 @@ from polystore import (
     Payload,
     Pipeline,
     Reach,
+    ReadOnly,
+    Save,
     Saved,
     Step,
     Success,
@@ -276,7 +278,7 @@ def odd_dispatcher(**functions: object) -> Dispatcher:
 
 
 ODD_LOAD = cast("Step[KeyLike, Item[Payload]]", load(cast("DiskConfig", OddConfig())))
-ODD_SAVE = cast("Step[Item[object], Saved]", save(cast("DiskConfig", OddConfig())))
+ODD_SAVE = cast("Save[object]", save(cast("DiskConfig", OddConfig())))
 
 
 @pytest.mark.parametrize("function", ["open", "load", "save"])
@@ -303,6 +305,21 @@ def test_what_a_store_cannot_do_is_said() -> None:
         assert isinstance(error, UnsupportedOperation)
         assert "odd" in error.message
         assert error.config == OddConfig()
+
+
+def test_what_can_be_loaded_from_alone_is_read_only() -> None:
+    def loads(_handle: object, key: str, _format: object, /) -> Outcome[Item[Payload]]:
+        return Success(Item(key, 1))
+
+    dispatcher = odd_dispatcher(load=loads)
+    modes: tuple[IfExists, ...] = ("fail", "replace", "skip")
+    for if_exists in modes:
+        keep = evolve(ODD_SAVE, if_exists=if_exists)
+        error = dispatcher.run(keep, Item("a", 1)).failure()
+        assert isinstance(error, ReadOnly)
+        assert (error.key, error.config) == ("a", OddConfig())
+        pipeline = cast("Step[KeyLike, Saved]", pipeline_of(ODD_LOAD, keep))
+        assert isinstance(dispatcher.run(pipeline, "a").failure(), ReadOnly)
 
 
 def test_an_error_gets_the_key_and_config_that_it_lacks(disk: DiskConfig) -> None:

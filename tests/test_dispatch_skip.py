@@ -20,9 +20,16 @@ from polystore import (
     Outcome,
     Payload,
     Pipeline,
+    Place,
+    ReadOnlyConfig,
     Registry,
+    Route,
+    RouteConfig,
     Saved,
+    Source,
     Success,
+    VirtualConfig,
+    VirtualItem,
     apply,
     compose,
     convert,
@@ -105,6 +112,25 @@ def test_a_step_of_ones_own_is_run_even_if_the_result_is_skipped(disk: DiskConfi
     pipeline = compose(load(disk), moved, save(disk, if_exists="skip"))
     assert pipeline("a.npy").unwrap().key == "elsewhere.npy"
     assert pipeline("a.npy").unwrap().status == "skipped"
+
+
+def test_stores_made_of_others_are_asked_first_too(disk: DiskConfig, tmp_path: Path) -> None:
+    nowhere = DiskConfig(root=tmp_path / "no such folder")
+    place = VirtualItem(Place(nowhere, "b.npy"), (0,))
+    sources: list[Source[Payload]] = [
+        ReadOnlyConfig(nowhere),
+        RouteConfig((Route(nowhere),)),
+        VirtualConfig({"a.npy": place}),
+    ]
+    sink = RouteConfig((Route(MemoryConfig(name=disk.root), suffixes=(".json",)), Route(disk)))
+    saved_array(disk, "a.npy")
+    for source in sources:
+        keep = save(sink, if_exists="skip")
+        assert compose(load(source), keep)("a.npy").unwrap() == Saved("a.npy", sink, "skipped", 0)
+        assert isinstance(compose(load(source), save(sink))("a.npy").failure(), NotFound)
+    # and an absolute path is the key that it is to the store behind
+    below = compose(load(ReadOnlyConfig(nowhere)), save(sink, if_exists="skip"))
+    assert below(Path(nowhere.root) / "a.npy").unwrap().status == "skipped"
 
 
 # What is kept.
