@@ -6,7 +6,6 @@ import errno
 import os
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polystore.backends.beneath import open_folder, read_link
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["undeleted", "unfound", "unlisted", "unmoved", "unread", "unwritten"]
 
+_SEE = "See list_files(store) for the keys there are."
+
 _NAMES_MAX = 20_000  # names of a folder that an error's suggestion is worth
 
 
@@ -49,11 +50,15 @@ def unfound(error: OSError, key: str, config: DiskConfig) -> StorageError:
 
     It suggests no other key: what is only asked for is often missing, and looking takes long.
     """
-    if error.errno == errno.ENOENT:
-        return absent_below(config.root, key, config, lambda _: ())
-    if error.errno == errno.ENOTDIR and Path(config.root).is_dir():
-        return below_no_folder(key, config, "a part of it is a file, not a folder")
-    return from_os(error, key, config)
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return from_os(error, key, config)
+    if os.path.isdir(config.root):
+        if error.errno == errno.ENOTDIR:
+            return below_no_folder(key, config, "a part of it is a file, not a folder")
+        return NotFound(key, config, f"Nothing is stored under {key!r}.", _SEE)
+    if error.errno == errno.ENOTDIR:
+        return from_os(error, key, config)
+    return absent_below(config.root, key, config, lambda _: ())
 
 
 def _absent(key: str, config: DiskConfig) -> NotFound:

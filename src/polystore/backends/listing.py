@@ -27,6 +27,8 @@ __all__ = ["PAGE_MAX", "Explain", "children", "pages"]
 
 Explain: TypeAlias = "Callable[[OSError, str], StorageError]"
 
+_Found: TypeAlias = "tuple[list[Key], list[os.DirEntry[str]]]"
+
 PAGE_MAX = 4096
 """Keys in one page: a folder of a million files is not held at once."""
 
@@ -90,11 +92,15 @@ def _pages_of(
 ) -> Iterator[Outcome[Page]]:
     """Give the keys in one folder, and put the folders in it on the list of those to come."""
     odd: list[StorageError] = []
-    for found in _found_in(fd, prefix, odd):
+    for named, entries in _found_in(fd, prefix, odd):
         # Most folders hold nothing but files: they take one pass.
-        keys = [key for key, entry in found if entry.is_file(follow_symlinks=False)]
-        if len(keys) < len(found):
-            for key, entry in found:
+        keys = [
+            key
+            for key, entry in zip(named, entries, strict=True)
+            if entry.is_file(follow_symlinks=False)
+        ]
+        if len(keys) < len(named):
+            for key, entry in zip(named, entries, strict=True):
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{key[top:]}/")
                 elif entry.is_symlink() and _is_link_to_file(config, key):
@@ -103,33 +109,34 @@ def _pages_of(
     yield from (Failure(evolve(error, config=config)) for error in odd)
 
 
-def _found_in(
-    fd: int, prefix: str, odd: list[StorageError]
-) -> Iterator[list[tuple[Key, os.DirEntry[str]]]]:
-    """Give what is in a folder with its keys, some at a time; names that are none go to `odd`."""
-    with os.scandir(fd) as entries:
-        while batch := list(islice(entries, PAGE_MAX)):
+def _found_in(fd: int, prefix: str, odd: list[StorageError]) -> Iterator[_Found]:
+    """Give the keys and the entries in a folder, some at a time; names that are none go to `odd`.
+
+    They are two lists: a pair for each of many entries would keep Python's collector busy.
+    """
+    with os.scandir(fd) as scanned:
+        while batch := list(islice(scanned, PAGE_MAX)):
             names = [entry.name for entry in batch]
             if are_plain(names):
-                yield [
-                    (cast("Key", prefix + name), e) for name, e in zip(names, batch, strict=True)
-                ]
+                yield cast("list[Key]", [prefix + name for name in names]), batch
             else:
-                yield list(_named(fd, prefix, batch, odd))
+                yield _named(fd, prefix, batch, odd)
 
 
-def _named(
-    fd: int, prefix: str, batch: list[os.DirEntry[str]], odd: list[StorageError]
-) -> Iterator[tuple[Key, os.DirEntry[str]]]:
+def _named(fd: int, prefix: str, batch: list[os.DirEntry[str]], odd: list[StorageError]) -> _Found:
+    keys: list[Key] = []
+    entries: list[os.DirEntry[str]] = []
     for entry in batch:
         if entry.name.startswith(HIDDEN_PREFIX):
             sweep(fd, entry.name)
             continue
         key = parse_key(prefix + entry.name)
         if is_successful(key):
-            yield key.unwrap(), entry
+            keys.append(key.unwrap())
+            entries.append(entry)
         elif _kind(entry):
             odd.append(_renamed_please(key.failure()))
+    return keys, entries
 
 
 def _is_link_to_file(config: DiskConfig, key: Key) -> bool:
@@ -159,9 +166,10 @@ def children(
     try:
         fd = open_folder(config.root, folder, config.links_to)
         try:
-            for found in _found_in(fd, f"{folder}/" if folder else "", odd):
+            for named, entries in _found_in(fd, f"{folder}/" if folder else "", odd):
+                pairs = zip(named, entries, strict=True)
                 yield Success(
-                    tuple(Child(key, kind) for key, entry in found if (kind := _kind(entry)))
+                    tuple(Child(key, kind) for key, entry in pairs if (kind := _kind(entry)))
                 )
         finally:
             os.close(fd)
