@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
-import threading
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +13,14 @@ import pytest
 from zarr_access import delete, hidden_in
 from zarr_processes import (
     SMALL_CHUNKS,
-    at_operation,
-    in_fork,
+    interrupt,
+    kill,
     put_value,
     run,
+    stopped_ever_later,
     store_at,
+    stores_in,
     value_at,
-    warm_up,
 )
 
 from polystore import Item, NoSpace, ZarrConfig, list_files, save
@@ -46,36 +44,19 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stopped_jobs(base: Path, job: Job, stop: Callable[[], None]) -> None:
-    """Run a job in children that are stopped ever later, each on a store of its own."""
-    warm_up(store_at(base.with_name("warm")))
-    for number in count(1):
-        store = store_at(base / str(number))
+    """Run a job in children that are stopped ever later."""
 
-        def stopped(store: ZarrConfig = store, number: int = number) -> None:
-            if job != "fail":
-                put_value(store, "a", 1).unwrap()
-            at_operation(number, stop)
-            if job == "delete":
-                delete(store, "a").unwrap()
-            else:
-                put_value(store, "a", 2, job).unwrap()
+    def prepare(store: ZarrConfig) -> None:
+        if job != "fail":
+            put_value(store, "a", 1).unwrap()
 
-        if in_fork(stopped) == 0:
-            return
+    def act(store: ZarrConfig) -> None:
+        if job == "delete":
+            delete(store, "a").unwrap()
+        else:
+            put_value(store, "a", 2, job).unwrap()
 
-
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def interrupt() -> None:
-    """Raise what comes there: Ctrl-C in the main thread only."""
-    main = threading.current_thread() is threading.main_thread()
-    raise KeyboardInterrupt if main else RuntimeError
-
-
-def stores_in(base: Path) -> list[ZarrConfig]:
-    return [store_at(base / str(number + 1)) for number in range(len(list(base.iterdir())))]
+    stopped_ever_later(base, prepare, act, stop)
 
 
 @every_job

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -99,6 +101,41 @@ def wait_for(pid: int) -> int:
 
 def in_fork(action: Callable[[], None]) -> int:
     return wait_for(start_fork(action))
+
+
+def stopped_ever_later(
+    base: Path,
+    prepare: Callable[[ZarrConfig], None],
+    act: Callable[[ZarrConfig], None],
+    stop: Callable[[], None],
+) -> None:
+    """Act in children that are stopped ever later, each on a store of its own, until one is not."""
+    warm_up(store_at(base.with_name("warm")))
+    for number in count(1):
+        store = store_at(base / str(number))
+
+        def stopped(store: ZarrConfig = store, number: int = number) -> None:
+            prepare(store)
+            at_operation(number, stop)
+            act(store)
+
+        if in_fork(stopped) == 0:
+            return
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def interrupt() -> None:
+    """Raise what comes there: Ctrl-C in the main thread only."""
+    main = threading.current_thread() is threading.main_thread()
+    raise KeyboardInterrupt if main else RuntimeError
+
+
+def stores_in(base: Path) -> list[ZarrConfig]:
+    """Give the stores that were acted on, in the order in which they were."""
+    return [store_at(base / str(number + 1)) for number in range(len(list(base.iterdir())))]
 
 
 def run(target: Callable[..., None], *arguments: object) -> None:

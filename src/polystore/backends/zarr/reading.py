@@ -190,7 +190,7 @@ def _read_in_turns(config: ZarrConfig, key: Key, read: Callable[[int], _Seen[T]]
                 unpin(folder)
                 stands = stands_at(root, key, folder)
                 if not stands and seen.is_array:
-                    _discard(root, key, folder)
+                    _discard(folder)
                 if stands or seen.complete:
                     return seen.outcome
             finally:
@@ -207,9 +207,10 @@ def _read_in_turns(config: ZarrConfig, key: Key, read: Callable[[int], _Seen[T]]
     )
 
 
-def _discard(root: int, key: Key, folder: int) -> None:
+def _discard(folder: int) -> None:
+    """Remove a replaced folder, which may have been moved with the folder that it is in."""
     with suppress(OSError):
-        parent = open_folder(root, key.rpartition("/")[0])
+        parent = os.open("..", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
         try:
             discard_held(parent, folder)
         finally:
