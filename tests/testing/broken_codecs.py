@@ -98,6 +98,11 @@ def transposed(payload: object) -> object:
     return array.reshape(array.shape[::-1]).T if array.ndim == 2 else array
 
 
+def cut_to_16_bits(payload: object) -> object:
+    array = cast("HostArray", payload)
+    return array[: 2**16 - 1] if array.ndim else array
+
+
 def rounded(array: HostArray) -> HostArray:
     return array.astype("f4").astype("f8") if array.dtype == np.float64 else array
 
@@ -189,6 +194,11 @@ BROKEN_CODECS: tuple[BrokenCodec, ...] = (
     BrokenCodec("0-d gets an axis", ARRAYS, evolve(NPY_CODEC, encode=encoding(np.atleast_1d))),
     BrokenCodec("memory order is forgotten", ARRAYS, decoding(transposed)),
     BrokenCodec("float64 is rounded", EVERY, evolve(NPY_CODEC, encode=encoding(rounded))),
+    BrokenCodec(
+        "axes beyond 16 bits are cut",
+        "a large array that is encoded is decoded the same, or refused",
+        decoding(cut_to_16_bits),
+    ),
     BrokenCodec("refuses silently", EVERY, evolve(NPY_CODEC, encode=refusing_without_a_word)),
     BrokenCodec("refuses oddly", EVERY, evolve(NPY_CODEC, encode=refusing_oddly)),
     BrokenCodec(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import warnings
 from collections.abc import Callable
@@ -184,6 +185,26 @@ def opening_hastily(source: Readable, limits: Limits, /) -> Outcome[Decoded[Lazy
     return TIFF_CODEC.open(source, limits)
 
 
+def opening_without_limits(source: Readable, _limits: Limits, /) -> Outcome[Decoded[LazyArray]]:
+    assert TIFF_CODEC.open is not None
+    return TIFF_CODEC.open(source, Limits())
+
+
+def opening_eagerly(source: Readable, limits: Limits, /) -> Outcome[Decoded[LazyArray]]:
+    assert TIFF_CODEC.open is not None
+    content_of(source)
+    return TIFF_CODEC.open(source, limits)
+
+
+COUNTED = itertools.count()
+
+
+def counting(source: Readable, limits: Limits, /) -> Outcome[Decoded[object]]:
+    """Decode, and move the elements on by as many as were decoded before."""
+    found = NPY_CODEC.decode(source, limits)
+    return found.map(lambda it: Decoded(np.roll(it.payload, next(COUNTED))))
+
+
 SPINS = decoded_by(spinning)
 """It never ends, and never reads: each try takes its seconds, and the test makes one."""
 
@@ -224,6 +245,17 @@ BROKEN_DECODERS: tuple[BrokenCodec, ...] = (
         "a lazy array has the shape, dtype and metadata of the decoded one",
         opening(of_other_shape),
     ),
+    BrokenCodec(
+        "a region knows no limit",
+        "a region that takes more than max_bytes is TooLarge",
+        evolve(TIFF_CODEC, open=opening_without_limits),
+    ),
+    BrokenCodec(
+        "opening reads all",
+        "opening a large file reads little of it",
+        evolve(TIFF_CODEC, open=opening_eagerly),
+    ),
+    BrokenCodec("gives another array the next time", OWN, decoded_by(counting)),
     BrokenCodec("any region is taken", "what is no region is refused", opening(with_any_step)),
     BrokenCodec(
         "opening raises",

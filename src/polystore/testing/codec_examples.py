@@ -22,7 +22,7 @@ from polystore.core.rois import (
     Rois,
     Shape,
 )
-from polystore.testing.arrays import ArrayExample, array_examples
+from polystore.testing.arrays import ArrayExample, Layout, array_examples
 from polystore.testing.codec_options import options_of
 from polystore.testing.dtypes import PLAIN_DTYPES
 from polystore.testing.samples import ArraysExample, Content, Sample, TableExample
@@ -37,6 +37,7 @@ __all__ = [
     "bytes_of_item",
     "documents",
     "items",
+    "large_arrays",
     "mappings",
     "region_lists",
     "source_of",
@@ -124,6 +125,15 @@ _PICTURES = array_examples(
 def array_items() -> ItemExamples:
     """Give arrays: of any dtype, shape and layout, and every other one a picture."""
     return _as_items(_PICTURES | array_examples())
+
+
+def large_arrays() -> ItemExamples:
+    """Give arrays of more elements, rows or bytes than 16 bits can count."""
+    shapes: tuple[tuple[int, ...], ...] = ((300, 300), (70_000,), (70_000, 1), (2, 3, 130, 131))
+    dtypes = [np.dtype(each) for each in ("u1", "<u2", "<f4")]
+    layouts: tuple[Layout, ...] = ("c", "fortran", "strided")
+    kinds = (st.sampled_from(dtypes), st.sampled_from(shapes), st.sampled_from(layouts))
+    return _as_items(array_examples(*kinds))
 
 
 _NAMES = st.sampled_from(("a", "b/c", "image", "größe", "arr_0", ".", "")) | st.text(max_size=4)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from attrs import frozen
 
+from polystore.core.errors import TooLarge
 from polystore.core.item import Metadata
 from polystore.core.outcome import is_successful
 from polystore.core.payload import HostArray, LazyArray, Region, is_host_array
-from polystore.core.records import Codec, Limits
+from polystore.core.records import Codec, Limits, Readable
 from polystore.testing.codec_examples import CodecExample, bytes_of_item, source_of
 from polystore.testing.codec_trips import on_host, plain, taken
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
 
-__all__ = ["is_specified_as_decoded", "reads_the_region", "refuses_no_region"]
+__all__ = [
+    "is_specified_as_decoded",
+    "keeps_to_the_limit_in_a_region",
+    "opens_without_reading_all",
+    "reads_the_region",
+    "refuses_no_region",
+]
 
 
 @frozen(eq=False)
@@ -97,3 +106,40 @@ def refuses_no_region(codec: Codec[object], example: CodecExample) -> None:
     for region in bad:
         error = refused(both.lazy.read(region), f"reading {region}")
         expect(bool(error.message and error.advice), f"{region} was refused without a word")
+
+
+def keeps_to_the_limit_in_a_region(codec: Codec[object], example: CodecExample) -> None:
+    """Expect `TooLarge` where a region takes one byte more than allowed."""
+    encoded = codec.encode(example.item(codec), example.how(codec))
+    if codec.open is None or not taken(encoded, example):
+        return
+    content = bytes_of_item(encoded.unwrap())
+    known = codec.open(source_of(content), Limits())
+    if not is_successful(known):
+        return
+    spec = known.unwrap().payload.spec
+    allowed = math.prod(spec.shape) * np.dtype(spec.dtype).itemsize - 1
+    opened = codec.open(source_of(content), Limits(max(allowed, 0)))
+    if allowed >= 0 and is_successful(opened):
+        region = tuple(slice(0, length) for length in spec.shape)
+        what = f"a region of a byte more than the {allowed} that are allowed"
+        refused(opened.unwrap().payload.read(region), what, TooLarge)
+
+
+def opens_without_reading_all(codec: Codec[object], example: CodecExample) -> None:
+    """Expect that opening a large file reads less than half of it."""
+    encoded = codec.encode(example.item(codec), None)
+    if codec.open is None or not taken(encoded, example):
+        return
+    source = source_of(bytes_of_item(encoded.unwrap()))
+    total = 0
+
+    def read_into(offset: int, buffer: memoryview, /) -> int:
+        nonlocal total
+        count = source.read_into(offset, buffer)
+        total += count
+        return count
+
+    opened = codec.open(Readable(source.size, read_into, lambda: None), Limits())
+    if is_successful(opened):
+        expect(total < source.size / 2, f"opening read {total} of {source.size} bytes")

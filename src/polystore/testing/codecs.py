@@ -14,6 +14,7 @@ from polystore.testing.codec_examples import (
     array_items,
     documents,
     items,
+    large_arrays,
     mappings,
     region_lists,
     tables,
@@ -32,6 +33,8 @@ from polystore.testing.codec_hostile import (
 )
 from polystore.testing.codec_regions import (
     is_specified_as_decoded,
+    keeps_to_the_limit_in_a_region,
+    opens_without_reading_all,
     reads_the_region,
     refuses_no_region,
 )
@@ -93,6 +96,12 @@ CODEC_LAWS: tuple[Law, ...] = (
     _law("encoded JSON is decoded the same, or refused", documents(), comes_back, share=0.4),
     _law("encoded text is decoded the same, or refused", texts(), comes_back, share=0.4),
     _law("encoded regions are decoded the same, or refused", region_lists(), comes_back, share=0.4),
+    _law(
+        "a large array that is encoded is decoded the same, or refused",
+        large_arrays(),
+        comes_back,
+        share=0.1,
+    ),
     _law("a format holds something", st.none(), holds_something),
     _law(
         "encode gives the same bytes again, and leaves the item as it was",
@@ -148,6 +157,20 @@ CODEC_LAWS: tuple[Law, ...] = (
         is_specified_as_decoded,
         ("open",),
         share=0.5,
+    ),
+    _law(
+        "a region that takes more than max_bytes is TooLarge",
+        items(),
+        keeps_to_the_limit_in_a_region,
+        ("open",),
+        share=0.3,
+    ),
+    _law(
+        "opening a large file reads little of it",
+        large_arrays(),
+        opens_without_reading_all,
+        ("open",),
+        share=0.1,
     ),
     _law("what is no region is refused", items(), refuses_no_region, ("open",), share=0.5),
     _law(

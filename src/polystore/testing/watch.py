@@ -29,7 +29,7 @@ SECONDS = 2.0
 """Of the processor's time: what no decode of a small file takes, even where it imports a library
 for the first time."""
 
-_MOST_READS = 100_000
+_MOST_READS = 20_000
 """How often a decoder may read from a small file."""
 
 
@@ -141,6 +141,8 @@ def _heard() -> Generator[StringIO]:
             redirect_stderr(said),
         ):
             warnings.simplefilter("always")
+            # Of what others left open: it is told whenever their garbage is collected.
+            warnings.simplefilter("ignore", ResourceWarning)
             yield said
         said.seek(0, os.SEEK_END)
         said.writelines(f"warned: {each.message}\n" for each in warned)
