@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
@@ -10,8 +11,15 @@ from hypothesis import strategies as st
 from polystore.core.errors import AlreadyExists, NotFound
 from polystore.core.outcome import is_successful
 from polystore.testing.arrays import ArrayExample
-from polystore.testing.elsewhere import Work, at_once, interrupted, started
-from polystore.testing.expect import done, expect, refused, word_of
+from polystore.testing.elsewhere import (
+    Work,
+    at_once,
+    interrupted,
+    meanwhile,
+    started,
+    switching,
+)
+from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
 from polystore.testing.trial import Trial, store_law
 
@@ -21,9 +29,6 @@ if TYPE_CHECKING:
     from polystore.core.payload import Payload
 
 __all__ = ["BESIDE_LAWS"]
-
-TURNS = 50
-"""Saves beside which a reader reads, for an example."""
 
 
 def _long(trial: Trial, number: int) -> Payload:
@@ -68,23 +73,17 @@ def _reads_whole(trial: Trial, _example: None) -> None:
     key, wholes = trial.key("a/b"), (_long(trial, 1), _long(trial, 2))
     done(trial.save(key, wholes[0]), f"saving under {key!r}")
 
-    def write() -> None:
-        for turn in range(TURNS):
-            done(trial.save(key, wholes[turn % 2], "replace"), f"replacing {key!r}")
+    turns = count()
 
-    writer = started(write)
-    while True:
-        over = not writer.thread.is_alive()
-        loaded = done(trial.load(key), f"loading {key!r} while it is replaced").payload
-        differs = [difference(whole, loaded) for whole in wholes]
-        expect(
-            None in differs,
-            f"a reader beside a writer saw neither: {' and '.join(map(str, differs))}",
-        )
-        trial.expect_listed((key,), " while it is replaced")
-        if over:
-            break
-    writer.result(f"replacing {key!r}")
+    def write() -> None:
+        done(trial.save(key, wholes[next(turns) % 2], "replace"), f"replacing {key!r}")
+
+    with meanwhile(write, f"replacing {key!r}") as looks:
+        for _ in looks:
+            loaded = done(trial.load(key), f"loading {key!r} while it is replaced").payload
+            differs = [difference(whole, loaded) for whole in wholes]
+            expect(None in differs, f"a reader beside a writer saw neither of both: {differs}")
+            trial.expect_listed((key,), " while it is replaced")
 
 
 def _look(trial: Trial, key: str, before: Payload | None) -> None:
@@ -124,17 +123,18 @@ def _moves_at_once(trial: Trial, folder: bool) -> None:
     old, new = trial.key("a/b"), trial.key("c/b")
     trial.fill("a/b")
     pair = (trial.key("a"), trial.key("c")) if folder else (old, new)
-    mover = started(lambda: trial.move(*pair))
-    while True:
-        over = not mover.thread.is_alive()
-        gone = not is_successful(trial.load(old))
-        there = is_successful(trial.load(new))
-        expect(there or not gone, f"while {old!r} was moved, it was in neither place")
-        left = there and is_successful(trial.load(old))
-        expect(not left, f"while {old!r} was moved, it was in both places")
-        if over:
-            break
-    done(mover.result(f"moving {pair}"), f"moving {pair}")
+    with switching():
+        mover = started(lambda: trial.move(*pair))
+        while True:
+            over = not mover.thread.is_alive()
+            gone = not is_successful(trial.load(old))
+            there = is_successful(trial.load(new))
+            expect(there or not gone, f"while {old!r} was moved, it was in neither place")
+            left = there and is_successful(trial.load(old))
+            expect(not left, f"while {old!r} was moved, it was in both places")
+            if over:
+                break
+        done(mover.result(f"moving {pair}"), f"moving {pair}")
 
 
 def _lists_beside_writers(trial: Trial, _example: None) -> None:
@@ -143,23 +143,17 @@ def _lists_beside_writers(trial: Trial, _example: None) -> None:
     key = trial.key("b/e")
 
     def write() -> None:
-        for number in range(TURNS):
+        for number in (5, 6):  # twice: the key is there for as long as the second save takes
             done(trial.save(key, trial.payload(number), "replace"), f"replacing {key!r}")
-            done(trial.delete(key), f"deleting {key!r}")
+        done(trial.delete(key), f"deleting {key!r}")
 
-    writer = started(write)
-    while True:
-        over = not writer.thread.is_alive()
-        listed = trial.every_key()
-        expect(
-            set(filled) <= listed, f"listed are {sorted(listed)}, and {sorted(filled)} are there"
-        )
-        more = listed - set(filled) - {key}
-        expect(not more, f"{sorted(more)} are listed, and were never saved")
-        if over:
-            break
-    writer.result(f"replacing {key!r}")
-    word_of(trial.listing(), "listing")
+    with meanwhile(write, f"replacing {key!r}") as looks:
+        for _ in looks:
+            listed = trial.every_key()
+            missing = set(filled) - listed
+            expect(not missing, f"{sorted(missing)} are there, and not listed")
+            more = listed - set(filled) - {key}
+            expect(not more, f"{sorted(more)} are listed, and were never saved")
 
 
 _NOTHING = st.none()

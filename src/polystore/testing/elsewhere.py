@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import field, frozen
@@ -14,12 +16,21 @@ from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region, is_h
 if TYPE_CHECKING:
     from polystore.core.payload import Payload
 
-__all__ = ["PATIENCE_S", "Work", "at_once", "interrupted", "started"]
+__all__ = ["PATIENCE_S", "Work", "at_once", "interrupted", "meanwhile", "started", "switching"]
 
 T = TypeVar("T")
 
 PATIENCE_S = 30.0
 """Seconds after which what has not ended counts as never ending: no law depends on less."""
+
+TURNS = 30
+"""How often each of two threads acts beside the other."""
+
+TURNS_MAX = 2000
+"""How often one acts at most, where the other comes to nothing."""
+
+SWITCH_S = 1e-5
+"""Seconds between two changes of threads, as short as they get."""
 
 GLANCE_S = 0.2
 """Seconds that a save waits for what looks at it: a store may let nobody look before it ends."""
@@ -67,6 +78,56 @@ def started(action: Callable[[], T]) -> Work[T]:
     return Work(thread, found, raised)
 
 
+@contextmanager
+def switching() -> Generator[None]:
+    """Let the interpreter change from thread to thread as often as it can, within the block."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def meanwhile(action: Callable[[], None], what: str) -> Generator[Iterator[int]]:
+    """Do something again and again in another thread, from before the block until its end.
+
+    Gives the turns of the block: as many as are needed for `TURNS` of its own and of the action.
+
+    >>> with meanwhile(lambda: None, "doing nothing") as turns:
+    ...     print(len(list(turns)) >= TURNS)
+    True
+    """
+    begun, over, ended = threading.Event(), threading.Event(), list[int]()
+
+    def work() -> None:
+        try:
+            while not over.is_set():
+                action()
+                ended.append(1)
+                begun.set()
+        finally:
+            begun.set()
+
+    with switching():
+        working = started(work)
+        begun.wait(PATIENCE_S)
+
+        def turns() -> Iterator[int]:
+            for turn in range(TURNS_MAX):
+                enough = len(ended) >= TURNS or not working.thread.is_alive()
+                if turn >= TURNS and enough:
+                    return
+                yield turn
+
+        try:
+            yield turns()
+        finally:
+            over.set()
+        working.result(what)
+
+
 def at_once(actions: Sequence[Callable[[], T]], what: str) -> list[T]:
     """Run actions in threads that begin together, and give their results in order.
 
@@ -82,7 +143,8 @@ def at_once(actions: Sequence[Callable[[], T]], what: str) -> list[T]:
 
         return waited
 
-    return [work.result(what) for work in [started(together(action)) for action in actions]]
+    with switching():
+        return [work.result(what) for work in [started(together(action)) for action in actions]]
 
 
 @frozen(eq=False)

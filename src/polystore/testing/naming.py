@@ -42,7 +42,8 @@ def _are_their_own(trial: Trial, words: list[str]) -> None:
 
 
 def _holds_all_confusable(trial: Trial, words: tuple[str, ...]) -> None:
-    _are_their_own(trial, list(words))
+    """Try them as files and as folders: what trails a file's name is its suffix."""
+    _are_their_own(trial, [*words, *(f"{word}/x" for word in words)])
 
 
 def _refuses(trial: Trial, text: str) -> None:
