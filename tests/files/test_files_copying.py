@@ -44,6 +44,7 @@ from polystore import (
     save,
     stat,
 )
+from polystore.backends.memory import MEMORY, Memory
 from polystore.files.streaming import PIECE
 
 KINDS = ("disk", "memory", "zarr", "shelf")
@@ -279,6 +280,21 @@ def test_another_suffix_is_another_format_with_the_metadata(tmp_path: Path) -> N
     )
 
 
+def test_a_store_of_this_process_is_given_what_a_load_gives(tmp_path: Path) -> None:
+    """A lazy load gives host arrays, also of formats whose load gives a framework's."""
+
+    def load_lazy(_memory: Memory, _key: Key, _format: object, /) -> Outcome[Item[LazyArray]]:
+        raise AssertionError("it was loaded lazily")
+
+    lazy = default_registry().replacing(evolve(MEMORY, load_lazy=load_lazy)).unwrap()
+    site = site_of("memory", tmp_path, Dispatcher(lazy)).with_keys("a.npy")
+    other = MemoryConfig(name=f"other of {tmp_path}")
+    assert error_of(copy(site.config, "a.npy", to=other, dispatcher=site.dispatcher)) == ""
+    disk = DiskConfig(root=tmp_path)
+    lazily = copy(site.config, "a.npy", to=disk, dispatcher=site.dispatcher)
+    assert error_of(lazily) == "Unexpected"
+
+
 def test_a_link_is_copied_as_what_it_leads_to_and_moved_as_a_link(tmp_path: Path) -> None:
     disk, other = DiskConfig(root=tmp_path / "a"), DiskConfig(root=tmp_path / "b")
     save(disk)(Item("a.json", 1)).unwrap()
@@ -298,7 +314,7 @@ def test_a_link_is_copied_as_what_it_leads_to_and_moved_as_a_link(tmp_path: Path
     assert load(disk)("a.json").unwrap().payload == 1
 
 
-def broken_source(size: int, gives: int) -> Site:
+def broken_source(size: int, gives: int, closed: list[bool]) -> Site:
     """Give a store whose content ends, or fails, before its size."""
 
     def read_into(offset: int, buffer: memoryview) -> int:
@@ -313,14 +329,14 @@ def broken_source(size: int, gives: int) -> Site:
     def get(_shelf: Shelf, _key: Key, /) -> Outcome[Readable]:
         return Success(Readable(size, read_into, lambda: closed.append(True)))
 
-    closed: list[bool] = []
     run = Dispatcher(default_registry().extended(evolve(SHELF, get=get)).unwrap())
     return site_of("shelf", Path(), run)
 
 
 @pytest.mark.parametrize("gives", [0, 1, 4000, PIECE + 1])
 def test_a_source_that_breaks_leaves_nothing(tmp_path: Path, gives: int) -> None:
-    disk, source = DiskConfig(root=tmp_path), broken_source(2 * PIECE, gives)
+    closed: list[bool] = []
+    disk, source = DiskConfig(root=tmp_path), broken_source(2 * PIECE, gives, closed)
     (tmp_path / "old.bin").write_bytes(b"old")
     for key in ("new.bin", "old.bin"):
         outcome = copy(
@@ -331,10 +347,11 @@ def test_a_source_that_breaks_leaves_nothing(tmp_path: Path, gives: int) -> None
         assert (error.key, error.config) == ("a.bin", source.config)
     assert [path.name for path in tmp_path.iterdir()] == ["old.bin"]
     assert (tmp_path / "old.bin").read_bytes() == b"old"
+    assert closed == [True, True]
 
 
 def test_short_reads_are_read_on(tmp_path: Path) -> None:
-    source = broken_source(10_000, 10_000)
+    source = broken_source(10_000, 10_000, [])
     disk = DiskConfig(root=tmp_path)
     copy(source.config, "a.bin", to=disk, dispatcher=source.dispatcher).unwrap()
     assert (tmp_path / "a.bin").read_bytes() == b"x" * 10_000

@@ -21,6 +21,7 @@ from polystore import (
     InvalidKey,
     InvalidSpec,
     Key,
+    NotADirectory,
     NotFound,
     Outcome,
     Page,
@@ -326,3 +327,18 @@ def test_a_store_with_children_alone_lists_a_folder() -> None:
     assert list_dir(site.config, dispatcher=run).unwrap() == ("a", "b")
     assert list_files(site.config, recursive=False, dispatcher=run).unwrap() == ("a",)
     assert error_of(list_files(site.config, dispatcher=run)) == "UnsupportedOperation"
+
+
+@pytest.mark.parametrize("error", [NotFound, NotADirectory])
+def test_a_folder_that_goes_while_it_is_walked_hides_nothing(error: type[NotFound]) -> None:
+    def children(_shelf: object, folder: str, /) -> Iterator[Outcome[tuple[Child, ...]]]:
+        if folder:
+            yield Failure(error(folder, None, "It went.", "Look again."))
+        else:
+            yield Success((Child(Key("a"), "folder"), Child(Key("b"), "file")))
+
+    run = Dispatcher(default_registry().extended(evolve(SHELF, children=children)).unwrap())
+    site = site_of("shelf", Path(), run)
+    assert collect_dirs_and_files(site.config, dispatcher=run).unwrap().files == ("b",)
+    outcome = collect_dirs_and_files(site.config, "a", dispatcher=run)
+    assert isinstance(outcome.failure(), error)

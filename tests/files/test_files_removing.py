@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Never, cast
 
 import pytest
 from attrs import evolve
+from deleting import deletes_p
 from file_stores import SHELF, Shelf, Site, error_of, on_every_store, site_of
 
 from polystore import (
@@ -182,6 +184,20 @@ def test_a_tree_that_was_half_deleted_is_deleted_by_the_next_call() -> None:
     assert keys_of(site) == ("q.npy",)
 
 
+def test_what_another_deletes_first_is_not_counted() -> None:
+    record = SHELF.delete
+    assert record is not None
+
+    def deleted(shelf: Shelf, key: Key, /) -> Outcome[None]:
+        if key == "p/2.npy":
+            shelf.files.pop(key)
+        return record(shelf, key)
+
+    run = Dispatcher(default_registry().extended(evolve(SHELF, delete=deleted)).unwrap())
+    site = site_of("shelf", Path(), run).with_keys("p/1.npy", "p/2.npy", "p/3.npy")
+    assert delete_tree(site.config, "p", dispatcher=run).unwrap() == 2
+
+
 @on_every_store
 def test_a_store_that_can_only_be_read_changes_nothing(site: Site) -> None:
     view, run = ReadOnlyConfig(site.config), site.dispatcher
@@ -212,3 +228,13 @@ def as_sink(view: ReadOnlyConfig[Payload]) -> Store[Payload, Payload]:
 
 def never(*_given: object) -> Never:
     raise AssertionError("it ran")
+
+
+def test_two_processes_delete_a_tree_together(tmp_path: Path, processes: ForkServerContext) -> None:
+    site = site_of("disk", tmp_path)
+    for number in range(200):
+        site.save(f"p/{number % 7}/{number}.npy").unwrap()
+    with processes.Pool(2) as pool:
+        counts = pool.map(deletes_p, [str(tmp_path / "disk")] * 2)
+    assert sum(counts) <= 200
+    assert list_dir(site.config, dispatcher=site.dispatcher).unwrap() == ()

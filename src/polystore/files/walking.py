@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from attrs import frozen
 
 from polystore.boundary import guarded
-from polystore.core.errors import NotAFile, NotFound, StorageError
+from polystore.core.errors import NotADirectory, NotAFile, NotFound, StorageError
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Child, Page
@@ -75,6 +75,8 @@ def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
     for current in waiting:
         for page in children(current):
             if not is_successful(page):
+                if _went(page.failure(), current, target):
+                    break
                 return Failure(page.failure())
             for child in page.unwrap():
                 kind = _kind(target, child)
@@ -87,6 +89,11 @@ def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
                     if recursive:
                         waiting.append(target.at(child.key))
     return Success(Below(tuple(folders), tuple(links), tuple(files)))
+
+
+def _went(error: StorageError, current: Target, top: Target) -> bool:
+    """Whether a folder was removed, or replaced, after it was seen; what was asked for has to be."""
+    return current.key != top.key and isinstance(error, (NotFound, NotADirectory))
 
 
 def _kind(target: Target, child: Child) -> Found | None:
