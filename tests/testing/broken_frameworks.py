@@ -77,6 +77,14 @@ def in_memory_order(array: HostArray) -> HostArray:
     return flat.reshape(array.shape)
 
 
+def with_zeros_beyond_16_bits(array: HostArray) -> HostArray:
+    if array.size < 2**16:
+        return array
+    flat = array.flatten()
+    flat[2**16 :] = 0
+    return flat.reshape(array.shape)
+
+
 def as_a_subclass(array: HostArray) -> HostArray:
     return array.view(np.recarray)
 
@@ -229,6 +237,11 @@ BROKEN_FRAMEWORKS: tuple[BrokenFramework, ...] = (
     BrokenFramework("0-d gets an axis", BITS, giving(np.atleast_1d)),
     BrokenFramework("axes of length 1 are lost", BITS, taking(without_single_axes)),
     BrokenFramework("strides are ignored", BITS, taking(in_memory_order)),
+    BrokenFramework(
+        "16 bits count the elements",
+        "a large array comes back with the same bits, or is refused",
+        taking(with_zeros_beyond_16_bits),
+    ),
     BrokenFramework("gives a subclass", BITS, giving(as_a_subclass)),
     BrokenFramework(
         "takes nothing", "a framework takes something", evolve(BOXES, from_host=refusing)

@@ -16,12 +16,12 @@ from polystore.testing.dtypes import (
     ML_DTYPES,
     NUMBERS,
     PLAIN_DTYPES,
-    SMALL,
     DtypeWords,
     dtype_of,
     dtypes,
     words_of,
 )
+from polystore.testing.elements import filled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +44,7 @@ __all__ = [
     "every_dtype",
     "filled",
     "images",
+    "large_arrays",
     "shapes",
     "words_of",
 ]
@@ -65,9 +66,6 @@ Layout: TypeAlias = Literal[
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 """Every layout, the plainest first."""
-
-_EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52}
-"""The bits of the exponent: all set in NaN and infinity, none set in zero and subnormals."""
 
 
 def shapes() -> st.SearchStrategy[tuple[int, ...]]:
@@ -144,6 +142,21 @@ _DTYPES, _SHAPES = dtypes(), shapes()
 _SEEDS, _LAYOUTS = st.integers(0, 2**32 - 1), st.sampled_from(LAYOUTS)
 
 
+def large_arrays() -> st.SearchStrategy[ArrayExample]:
+    """Give arrays of more elements, rows or bytes than 16 bits can count.
+
+    >>> from hypothesis import find
+    >>> find(large_arrays(), lambda example: True)
+    ArrayExample(dtype='u1', shape=(300, 300), seed=0, layout='c')
+    """
+    lengths: tuple[tuple[int, ...], ...] = ((300, 300), (70_000,), (70_000, 1), (2, 3, 130, 131))
+    kinds = [np.dtype(each) for each in ("u1", "<u2", "<f4")]
+    layouts: tuple[Layout, ...] = ("c", "fortran", "strided")
+    return array_examples(
+        st.sampled_from(kinds), st.sampled_from(lengths), st.sampled_from(layouts)
+    )
+
+
 @st.composite
 def array_examples(
     draw: st.DrawFn,
@@ -184,55 +197,6 @@ def images() -> st.SearchStrategy[NDArray[Any]]:
     gray = st.tuples(sides, sides)
     colored = st.tuples(sides, sides, st.integers(2, 4))
     return arrays(st.sampled_from([np.dtype(d) for d in ("u1", "u2", ">u2")]), gray | colored)
-
-
-def filled(seed: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Give an array of that dtype, of any bits that it may have."""
-    random = np.random.default_rng(seed)
-    size = math.prod(shape)
-    if dtype.hasobject:
-        return random.integers(0, 9, shape).astype(dtype)
-    if dtype == np.bool_:
-        return random.integers(0, 2, shape).astype(bool)
-    if dtype.kind == "U":  # not every 32 bits are a character
-        letters = random.integers(0x20, 0x3000, size * dtype.itemsize // 4, dtype=np.uint32)
-        native = letters.view(dtype.newbyteorder("="))
-        return native.astype(dtype).reshape(shape)
-    raw = np.frombuffer(random.bytes(size * dtype.itemsize), np.uint8).copy()
-    if dtype.name in SMALL:
-        return _of_few_bits(raw, dtype).reshape(shape)
-    part = np.dtype(f"{dtype.byteorder}f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
-    if part.name in _EXPONENTS:
-        raw = _with_odd_numbers(raw, part, random)
-    return raw.view(dtype).reshape(shape)
-
-
-def _of_few_bits(raw: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Give elements as the dtype's own arithmetic makes them: the other bits of a byte follow."""
-    if dtype.kind == "V" and "float" in dtype.name:
-        few: NDArray[Any] = (raw % 2 ** SMALL[dtype.name]).astype(np.uint8)
-        return few.view(dtype)
-    bits = SMALL[dtype.name]
-    least = -(2 ** (bits - 1)) if dtype.name.startswith("int") else 0
-    every: NDArray[Any] = np.array(range(least, least + 2**bits), dtype)
-    chosen: NDArray[Any] = np.take(every, raw % 2**bits)
-    return chosen
-
-
-def _with_odd_numbers(
-    raw: NDArray[np.uint8], dtype: np.dtype[Any], random: np.random.Generator
-) -> NDArray[np.uint8]:
-    exponent = _EXPONENTS[dtype.name]
-    width = dtype.itemsize
-    unsigned = np.dtype(f"{'>' if dtype.byteorder == '>' else '<'}u{width}")
-    bits = raw.view(unsigned).astype(f"u{width}")
-    sign = 1 << (8 * width - 1)
-    low = sign - 1 - exponent
-    odd = (bits | exponent, bits & (sign | low), bits & sign, bits & sign | exponent)
-    choice = random.integers(0, 2 * len(odd), bits.shape)
-    for index, other in enumerate(odd):
-        bits = np.where(choice == index, other, bits)
-    return bits.astype(unsigned).view(np.uint8)
 
 
 def _laid_out(array: NDArray[Any], layout: Layout) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from polystore.testing.codec_examples import (
     array_items,
     documents,
     items,
-    large_arrays,
+    large_items,
     mappings,
     region_lists,
     tables,
@@ -98,7 +98,7 @@ CODEC_LAWS: tuple[Law, ...] = (
     _law("encoded regions are decoded the same, or refused", region_lists(), comes_back, share=0.4),
     _law(
         "a large array that is encoded is decoded the same, or refused",
-        large_arrays(),
+        large_items(),
         comes_back,
         share=0.1,
     ),
@@ -167,7 +167,7 @@ CODEC_LAWS: tuple[Law, ...] = (
     ),
     _law(
         "opening a large file reads little of it",
-        large_arrays(),
+        large_items(),
         opens_without_reading_all,
         ("open",),
         share=0.1,

@@ -16,7 +16,14 @@ from polystore.core.errors import UnsupportedPayload
 from polystore.core.outcome import is_successful
 from polystore.core.records import Casting, Framework, Transfer
 from polystore.core.registry import Record, Registry
-from polystore.testing.arrays import ArrayExample, EveryDtype, Layout, array_examples, every_dtype
+from polystore.testing.arrays import (
+    ArrayExample,
+    EveryDtype,
+    Layout,
+    array_examples,
+    every_dtype,
+    large_arrays,
+)
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.framework_arrays import CAST, FREE, host, is_taken, on_host, same, taken
 from polystore.testing.framework_memory import (
@@ -184,6 +191,12 @@ FRAMEWORK_LAWS: tuple[Law, ...] = (
         "every dtype comes back with the same bits, or is refused",
         every_dtype(),
         _every_dtype_comes_back,
+        share=0.1,
+    ),
+    _law(
+        "a large array comes back with the same bits, or is refused",
+        large_arrays(),
+        _comes_back,
         share=0.1,
     ),
     _law("a framework takes something", st.just(EveryDtype((2, 3))), _takes_something),
