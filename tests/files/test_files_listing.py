@@ -161,6 +161,7 @@ def test_suffixes_are_one_or_several_compound_and_case_blind(tmp_path: Path) -> 
     assert len(list_files(store, suffixes=".zip").unwrap()) == 3
     assert list_image_files(store).unwrap() == ("f2.tif", "f10.TIF")
     assert list_image_files(store, pattern="f1*").unwrap() == ("f10.TIF",)
+    assert list_files(store, pattern="f*", suffixes=".tif").unwrap() == ("f2.tif", "f10.TIF")
     wrong = list_files(store, suffixes=cast("str", 3)).failure()
     assert isinstance(wrong, InvalidSpec)
 
@@ -284,6 +285,7 @@ def test_a_listing_that_raises_is_a_failure_and_ends() -> None:
 
 def test_a_listing_is_closed_when_nobody_asks_for_more() -> None:
     closed: list[bool] = []
+    kept: list[Iterator[Outcome[Page]]] = []  # else it would be closed when it is forgotten
 
     def pages() -> Iterator[Outcome[Page]]:
         try:
@@ -292,7 +294,11 @@ def test_a_listing_is_closed_when_nobody_asks_for_more() -> None:
         finally:
             closed.append(True)
 
-    site = listing_of(pages)
+    def kept_pages() -> Iterator[Outcome[Page]]:
+        kept.append(pages())
+        return kept[0]
+
+    site = listing_of(kept_pages)
     keys = iter_files(site.config, dispatcher=site.dispatcher)
     next(keys)
     assert not closed

@@ -92,7 +92,7 @@ def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
 
 
 def _went(error: StorageError, current: Target, top: Target) -> bool:
-    """Whether a folder was removed, or replaced, after it was seen; what was asked for has to be."""
+    """Whether a folder went after it was seen; the one that was asked for has to be there."""
     return current.key != top.key and isinstance(error, (NotFound, NotADirectory))
 
 
