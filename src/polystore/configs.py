@@ -183,7 +183,9 @@ class RouteConfig(Store[Payload, Payload]):
     """A store made of others: each item goes to the first route that takes it.
 
     What no route takes is `UnsupportedPayload`. A load looks through the routes, in their order, as
-    far as the suffix of the key allows.
+    far as the suffix of the key allows. A key is one item in all the stores: `if_exists` sees what
+    each of them holds. (Two writers that save at the same time what goes to different stores can
+    both win; `locked` keeps them apart.) No store may lie within another.
 
     >>> plate = RouteConfig(
     ...     routes=(

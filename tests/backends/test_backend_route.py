@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -27,6 +28,7 @@ from polystore import (
     InvalidSpec,
     Item,
     Json,
+    Key,
     LazyArray,
     MemoryConfig,
     NotADirectory,
@@ -40,12 +42,14 @@ from polystore import (
     Route,
     RouteConfig,
     Saved,
+    SaveOptions,
     Source,
     Table,
     UnsupportedOperation,
     UnsupportedPayload,
     ZarrConfig,
     compose,
+    default_dispatcher,
     default_registry,
     delete,
     ensure_directory,
@@ -250,7 +254,7 @@ def leaves(config: Source[object]) -> set[Source[object]]:
 @pytest.mark.parametrize("routes", ROUTES)
 def test_routes_are_one_dict(routes: str) -> None:
     machine = cast("type[RuleBasedStateMachine]", partial(RouteMachine, ROUTES[routes]))
-    tries = max(settings().max_examples // 5, 10)  # each is many steps on real files
+    tries = max(settings().max_examples // 8, 10)  # each is many steps on real files
     run_state_machine_as_test(machine, settings=settings(max_examples=tries))
 
 
@@ -350,6 +354,30 @@ def test_what_is_replaced_in_another_store_goes_only_once_the_new_is_whole(
     assert load(plate)("a.json").unwrap().payload == {"old": 1}
     save(plate, if_exists="replace")(Item("a.json", np.arange(3))).unwrap()
     assert list_files(plate.routes[1].store).unwrap() == ()
+
+
+def test_of_two_that_replace_at_once_one_is_kept(tmp_path: Path) -> None:
+    disk, memory = DiskConfig(root=tmp_path), MemoryConfig(name=str(tmp_path))
+    routes = RouteConfig((Route(memory, ("array",)), Route(disk)))
+    others: list[Item[Payload]] = [Item("a.json", {"new": "longer"})]
+
+    def save_then_be_overtaken(
+        handle: object, key: Key, item: Item[Payload], how: SaveOptions, /
+    ) -> Outcome[Saved]:
+        assert record.save is not None
+        saved = record.save(handle, key, item, how)
+        while others:
+            dispatcher.run(save(routes, if_exists="replace"), others.pop()).unwrap()
+        return saved
+
+    record = default_dispatcher().backend(memory).unwrap()
+    slow = evolve(record, save=save_then_be_overtaken)
+    dispatcher = Dispatcher(default_registry().replacing(slow).unwrap())
+    save(disk)(Item("a.json", {"old": 1})).unwrap()
+    step = save(routes, if_exists="replace")
+    assert dispatcher.run(step, Item("a.json", np.arange(3))).unwrap().status == "written"
+    assert dispatcher.run(load(routes), "a.json").unwrap().payload == {"new": "longer"}
+    dispatcher.pool.close()
 
 
 # What stores can be put together.
@@ -502,8 +530,6 @@ def test_a_lazy_load_looks_through_the_routes(plate: RouteConfig) -> None:
 
 
 def test_a_store_that_cannot_say_what_it_holds_is_refused_beside_another(tmp_path: Path) -> None:
-    from attrs import evolve
-
     blind = default_registry().replacing(evolve(MEMORY, stat=None)).unwrap()
     dispatcher = Dispatcher(blind)
     alone = RouteConfig((Route(MemoryConfig()),))

@@ -14,6 +14,7 @@ from polystore.core.errors import (
     InvalidKey,
     NotADirectory,
     NotAFile,
+    NotFound,
     ReadOnly,
     StorageError,
     UnsupportedOperation,
@@ -111,10 +112,15 @@ def _below_item(key: str, item: str) -> NotADirectory:
 
 
 def _cleared(routes: Routes, key: Key, old: tuple[Held, ...]) -> Outcome[None]:
-    """Delete what other stores held under a key that has just been saved."""
+    """Delete what other stores held under a key that has just been saved.
+
+    What has come there since is another writer's, who knew of the item that we have replaced.
+    """
     for each in old:
-        gone = _deleted(each, key)
-        if not is_successful(gone):
+        now = stand_in(each.part, key)
+        same = not is_successful(now) or now.unwrap() == each.stat
+        gone = _deleted(each, key) if same else Success(None)
+        if not is_successful(gone) and not isinstance(gone.failure(), NotFound):
             error = gone.failure()
             message = f"The new {key!r} is saved, and the old one could not be deleted: "
             return Failure(evolve(error, message=message + error.message))
