@@ -138,7 +138,7 @@ def _keeps_metadata(trial: Trial, known: Metadata) -> None:
         )
         expect(not (kept and name in dropped), f"{name} came back, and is said to be dropped")
     more = set(dropped) - set(known.present())
-    expect(not more, f"Saved.dropped names {more}, which the item did not have")
+    expect(not more, f"Saved.dropped names {sorted(more)}, which the item did not have")
 
 
 def _tells_the_truth(trial: Trial, if_exists: IfExists) -> None:
@@ -194,7 +194,7 @@ def _deletes(trial: Trial, number: int) -> None:
     done(trial.delete(key), f"deleting {key!r}")
     trial.expect_nothing(key)
     refused(trial.delete(key), f"deleting {key!r} a second time", NotFound)
-    for other in set(filled) - {key}:
+    for other in sorted(set(filled) - {key}):
         trial.expect_under(other, filled[other])
     saved = done(trial.save(key, trial.payload(9)), f"saving under {key!r}, which was deleted")
     expect(saved.status == "written", f"saving what was deleted gave {saved.status!r}")

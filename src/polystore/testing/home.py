@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import cast
 
-from attrs import frozen
+from attrs import fields, frozen
 
-from polystore.core.records import Backend, ByteStore
 from polystore.core.registry import Record
 
 __all__ = ["Home", "home_of"]
@@ -53,12 +52,9 @@ def _name_of(
 
 
 def _modules(record: Record, make: object) -> Iterator[ModuleType]:
-    """Give the modules that may name the two, the maker's first."""
-    makers = [make]
-    if isinstance(record, (Backend, ByteStore)):
-        makers += [record.open, record.config]
-    else:
-        makers += [getattr(record, "encode", None), getattr(record, "to_host", None)]
+    """Give the modules that may name the two: the maker's, and those of the record's functions."""
+    names = (each.name for each in fields(type(record)))
+    makers = (make, *(cast("object", getattr(record, name)) for name in names))
     seen: set[str] = set()
     for maker in makers:
         name: object = getattr(maker, "__module__", None)

@@ -202,7 +202,10 @@ class _Machine:
         for key in (*KEYS, *LINKS):
             self._compare_key(key)
         known = {key for key, node in self.tree.nodes.items() if node != Link(None)}
-        for folder in ("", *(key for key in known if isinstance(self.tree.nodes[key], Folder))):
+        for folder in (
+            "",
+            *(key for key in sorted(known) if isinstance(self.tree.nodes[key], Folder)),
+        ):
             self._compare_listing(folder, known)
             if self.trial.backend.children is not None:
                 self._compare_children(folder)

@@ -75,10 +75,10 @@ def _keeps_files_and_folders_apart(trial: Trial, names: tuple[str, str]) -> None
     kind: type[StorageError] = NotADirectory if below else NotAFile
     for if_exists in _MODES:
         saved = trial.save(key, trial.payload(1), if_exists)
-        refused(saved, f"saving under {key!r} ({if_exists}), beside {set(filled)}", kind)
+        refused(saved, f"saving under {key!r} ({if_exists}), beside {sorted(filled)}", kind)
     # What stands below a file is not there; what has something below it is no file.
     also: type[StorageError] = NotFound if below else NotAFile
-    refused(trial.load(key), f"loading {key!r}, beside {set(filled)}", kind, also)
+    refused(trial.load(key), f"loading {key!r}, beside {sorted(filled)}", kind, also)
     _only_those(trial, filled)
 
 
@@ -93,12 +93,15 @@ def _lists_a_folder(trial: Trial, words: tuple[str, ...]) -> None:
     for folder in sorted(folders - set(filled)):
         below = {key for key in filled if key.startswith(f"{folder}/")}
         found = set(done(trial.listing(folder), f"listing {folder!r}"))
-        expect(found == below, f"below {folder!r}, listed are {found}; saved were {below}")
+        expect(
+            found == below,
+            f"below {folder!r}, listed are {sorted(found)}; saved were {sorted(below)}",
+        )
     trial.expect_listed(filled)
 
 
 def _lists_keys(trial: Trial, _example: None) -> None:
-    for key in trial.every_key():
+    for key in sorted(trial.every_key()):
         parsed = parse_key(key, reserved=trial.backend.reserved)
         expect(is_successful(parsed), f"{key!r} is listed, and is no key")
         if trial.backend.stat is not None:
@@ -132,9 +135,12 @@ def _shows_children(trial: Trial, words: tuple[str, ...]) -> None:
             if trial.backend.stat is not None and child.kind != "link":
                 stat = done(trial.stat(child.key), f"stat of {child.key!r}, which is shown")
                 expect(stat.kind == child.kind, f"{child} is shown, and stat says {stat.kind}")
-    expect(listed <= met, f"listed and shown in no folder: {listed - met}")
+    expect(listed <= met, f"listed and shown in no folder: {sorted(listed - met)}")
     folders = {"/".join(key.split("/")[:depth]) for key in filled for depth in range(1, 3)}
-    expect(met <= listed | folders or not filled, f"shown and not there: {met - listed - folders}")
+    expect(
+        met <= listed | folders or not filled,
+        f"shown and not there: {sorted(met - listed - folders)}",
+    )
 
 
 def _lists_many(trial: Trial, count: int) -> None:
@@ -152,7 +158,7 @@ def _sees_nothing_new(trial: Trial, _example: None) -> None:
 def _refuses_missing_folder(trial: Trial, folder: str) -> None:
     filled = trial.fill("a") if trial.backend.save is not None else {}
     outcome = trial.listing(trial.key(folder) if filled else folder)
-    what = f"listing {folder!r}, beside {set(filled)}"
+    what = f"listing {folder!r}, beside {sorted(filled)}"
     if word_of(outcome, what) == "":
         expect(outcome.unwrap() == (), f"{what} gave {outcome.unwrap()}")
     else:
