@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from polystore.backends.heldfolder import HIDDEN_FOLDER, pin
+from polystore.backends import wholefolder
+from polystore.backends.beneath import exchange
+from polystore.backends.heldfolder import HIDDEN_FOLDER, discard_left, lock_new, pin
 from polystore.backends.wholefolder import (
     Check,
     hidden_folder,
     look_at,
     rename_onto_nothing,
     settle_instead,
+    settle_link,
     settle_new,
     withdraw,
 )
@@ -147,3 +150,95 @@ def test_without_noreplace_a_rename_of_folders_does(tmp_path: Path, parent: int)
             rename_onto_nothing(parent, "new", other)
     rename_onto_nothing(parent, "new", "free")
     assert (tmp_path / "free" / "content").read_text() == "new"
+
+
+def before_the_first(monkeypatch: pytest.MonkeyPatch, step: str, act: Callable[[], None]) -> None:
+    """Have something happen before the first exchange, or before the first plain rename."""
+    waiting = [act]
+    rename = os.rename
+
+    def exchanged(folder: int, one: str, other: str) -> None:
+        if waiting:
+            waiting.pop()()
+        exchange(folder, one, other)
+
+    def renamed(one: str, other: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if waiting:
+            waiting.pop()()
+        rename(one, other, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    if step == "exchange":
+        monkeypatch.setattr(wholefolder, "exchange", exchanged)
+    else:
+        monkeypatch.setattr(os, "rename", renamed)
+
+
+@pytest.mark.parametrize("what", ["folder", "link"])
+def test_a_link_is_replaced_and_what_it_leads_to_stays(
+    tmp_path: Path, parent: int, what: str
+) -> None:
+    make(tmp_path / "kept", "kept")
+    (tmp_path / "a").symlink_to("kept")
+    if what == "link":
+        settle_link(parent, "nowhere", "a", refuse("kept"))
+        assert (tmp_path / "a").readlink() == Path("nowhere")
+    else:
+        with hidden_folder(parent) as hidden:
+            settle_instead(parent, hidden, "a", refuse("kept"))
+        assert not (tmp_path / "a").is_symlink()
+    assert names_in(tmp_path) == ["a", "kept"]
+    assert (tmp_path / "kept" / "content").read_text() == "kept"
+
+
+@pytest.mark.parametrize("step", ["exchange", "rename"])
+def test_a_folder_that_comes_in_place_of_a_link_is_looked_at(
+    tmp_path: Path, parent: int, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (tmp_path / "a").symlink_to("nowhere")
+
+    def put_a_folder() -> None:
+        (tmp_path / "a").unlink()
+        make(tmp_path / "a", "must stay")
+
+    def remove() -> None:
+        if step == "exchange":
+            settle_link(parent, "elsewhere", "a", refuse("must stay"))
+        else:
+            withdraw(parent, "a", refuse("must stay"))
+
+    before_the_first(monkeypatch, step, put_a_folder)
+    with pytest.raises(IsADirectoryError):
+        remove()
+    assert (tmp_path / "a" / "content").read_text() == "must stay"
+    assert names_in(tmp_path) == ["a"]
+
+
+def test_a_folder_is_renamed_into_another_without_noreplace(tmp_path: Path, parent: int) -> None:
+    make(tmp_path / "old", "old")
+    make(tmp_path / "into", "into")
+    into = os.open(tmp_path / "into", os.O_RDONLY)
+    try:
+        rename_onto_nothing(parent, "old", "new", into)
+    finally:
+        os.close(into)
+    assert (tmp_path / "into" / "new" / "content").read_text() == "old"
+
+
+def test_a_folder_that_is_being_moved_into_place_is_removed_whole_or_not(
+    tmp_path: Path, parent: int
+) -> None:
+    """Who removes leftovers takes them away first: a writer's rename then finds none, or all."""
+    hidden = tmp_path / f"{HIDDEN_FOLDER}1"
+    make(hidden, "new")
+    assert discard_left(parent, hidden.name)
+    assert names_in(tmp_path) == []
+    assert discard_left(parent, hidden.name), "it is gone already"
+    make(hidden, "new")
+    writer = os.open(hidden, os.O_RDONLY)
+    try:
+        lock_new(writer)
+        assert not discard_left(parent, hidden.name)
+        assert content_of(writer) == "new"
+        assert names_in(tmp_path) == [hidden.name]
+    finally:
+        os.close(writer)
