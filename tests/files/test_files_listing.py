@@ -283,6 +283,15 @@ def test_a_listing_that_raises_is_a_failure_and_ends() -> None:
     assert error.config == site.config
 
 
+def test_a_listing_that_raises_is_not_asked_for_more() -> None:
+    def page(number: int) -> Outcome[Page]:
+        return Success((Key(str(1 // number)),))
+
+    site = listing_of(lambda: map(page, (1, 0, 1)))  # a map goes on after it has raised
+    keys = list(iter_files(site.config, dispatcher=site.dispatcher))
+    assert [error_of(key) for key in keys] == ["", "Unexpected"]
+
+
 def test_a_listing_is_closed_when_nobody_asks_for_more() -> None:
     closed: list[bool] = []
     kept: list[Iterator[Outcome[Page]]] = []  # else it would be closed when it is forgotten
