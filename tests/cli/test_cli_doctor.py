@@ -29,11 +29,12 @@ TAKEN = Codec(FileFormat("mine", (".npy",)), None, None, None)
 
 def finished(folder: Path) -> tuple[int, str, str]:
     """Run the doctor where only the core is installed, and the modules in the folder."""
+    path = os.pathsep.join([str(folder), *os.environ.get("PYTHONPATH", "").split()])
     done = subprocess.run(
         [core_python(), "-P", "-W", "error", "-m", "polystore", "doctor"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env={**os.environ, "PYTHONPATH": path},
         cwd=folder,
         check=False,
     )
