@@ -66,6 +66,7 @@ from polystore import (
     update,
 )
 from polystore.backends.memory import MEMORY
+from polystore.backends.route import Routes
 from polystore.core.payload import is_host_array
 
 Maker: TypeAlias = Callable[[str], RouteConfig]
@@ -394,6 +395,10 @@ def test_one_store_can_have_many_routes(tmp_path: Path) -> None:
         save(routes, if_exists=if_exists)(Item("a.json", 1)).unwrap()
     assert isinstance(save(routes)(Item("a.json", 1)).failure(), AlreadyExists)
     assert list_files(routes).unwrap() == ("a.json",)
+    handle = default_dispatcher().open(routes).unwrap().handle
+    assert isinstance(handle, Routes)
+    assert len(handle.parts) == 1
+    assert {id(each.part) for each in handle.taking} == {id(handle.parts[0])}
 
 
 def overlapping(folder: str) -> list[RouteConfig]:
