@@ -132,6 +132,12 @@ def refusing_oddly(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
     return refused if is_successful(refused) else Failure(NotFound("", None, "No.", "Look."))
 
 
+def raising(item: Item[Payload], options: object, /) -> Outcome[Encoded]:
+    if array_of(item).dtype.hasobject:
+        raise TypeError("no objects")
+    return NPY_CODEC.encode(item, options)
+
+
 def refusing(_item: Item[Payload], _options: object, /) -> Outcome[Encoded]:
     return Failure(UnsupportedPayload("", None, "It holds nothing.", "Use another."))
 
@@ -198,6 +204,17 @@ BROKEN_CODECS: tuple[BrokenCodec, ...] = (
         "axes beyond 16 bits are cut",
         "a large array that is encoded is decoded the same, or refused",
         decoding(cut_to_16_bits),
+    ),
+    BrokenCodec("encode raises", EVERY, evolve(NPY_CODEC, encode=raising)),
+    BrokenCodec(
+        "a size that is not its own",
+        "a store of files saves and loads the format by its suffix",
+        encoded_as(lambda it: evolve(it, nbytes=0)),
+    ),
+    BrokenCodec(
+        "options of any class",
+        "a store of files refuses options of another class",
+        evolve(cast("Codec[object]", NPY_CODEC), encode=with_options, options=object),
     ),
     BrokenCodec("refuses silently", EVERY, evolve(NPY_CODEC, encode=refusing_without_a_word)),
     BrokenCodec("refuses oddly", EVERY, evolve(NPY_CODEC, encode=refusing_oddly)),

@@ -20,6 +20,7 @@ from polystore.testing.codec_examples import (
     tables,
     texts,
 )
+from polystore.testing.codec_files import is_saved_and_loaded, takes_its_own_options_only
 from polystore.testing.codec_hostile import (
     allocates_little,
     ends_or_refuses,
@@ -149,6 +150,18 @@ CODEC_LAWS: tuple[Law, ...] = (
     _law("a registry finds a format by its suffixes", st.none(), is_found_by_suffix),
     _law(
         "options are values: equal to their copy, hashable, pickled", st.none(), options_are_values
+    ),
+    _law(
+        "a store of files saves and loads the format by its suffix",
+        items(),
+        is_saved_and_loaded,
+        share=0.2,
+    ),
+    _law(
+        "a store of files refuses options of another class",
+        items(),
+        takes_its_own_options_only,
+        share=0.1,
     ),
     _law("a region that is read is the slice of the whole", _REGIONS, reads_the_region, ("open",)),
     _law(
