@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import pickle
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import TypeAlias, cast
@@ -23,7 +22,6 @@ from polystore import (
     FileManager,
     Item,
     MemoryConfig,
-    Outcome,
     Place,
     ReadOnlyConfig,
     Registry,
@@ -70,6 +68,7 @@ def stores(tmp_path: Path) -> FileManager:
     for key in ("a/f10.tif", "a/f2.tif", "b.tif"):
         manager.save(Item(key, np.arange(6, dtype="u2").reshape(2, 3)), "disk").unwrap()
     manager.save(Item("notes.json", {"tries": 1}), "disk").unwrap()
+    manager.create_symlink("link", "disk", "b.tif").unwrap()
     return manager
 
 
@@ -94,6 +93,8 @@ def unchanged(value: object) -> object:
     return value
 
 
+KEYS = ("a", "b.tif", "link", "none")
+
 Call: TypeAlias = tuple[Callable[[FileManager], object], Callable[[Dispatcher], object]]
 
 
@@ -103,17 +104,20 @@ def as_functions(stores: FileManager) -> dict[str, Call]:
     p = polystore
     return {
         "exists": (
-            lambda m: m.exists("b.tif", "disk"),
-            lambda d: p.exists(disk, "b.tif", dispatcher=d),
+            lambda m: [m.exists(key, "disk") for key in KEYS],
+            lambda d: [p.exists(disk, key, dispatcher=d) for key in KEYS],
         ),
         "is_file": (
-            lambda m: m.is_file("b.tif", "disk"),
-            lambda d: p.is_file(disk, "b.tif", dispatcher=d),
+            lambda m: [m.is_file(key, "disk") for key in KEYS],
+            lambda d: [p.is_file(disk, key, dispatcher=d) for key in KEYS],
         ),
-        "is_dir": (lambda m: m.is_dir("a", "disk"), lambda d: p.is_dir(disk, "a", dispatcher=d)),
+        "is_dir": (
+            lambda m: [m.is_dir(key, "disk") for key in KEYS],
+            lambda d: [p.is_dir(disk, key, dispatcher=d) for key in KEYS],
+        ),
         "is_symlink": (
-            lambda m: m.is_symlink("b.tif", "disk"),
-            lambda d: p.is_symlink(disk, "b.tif", dispatcher=d),
+            lambda m: [m.is_symlink(key, "disk") for key in KEYS],
+            lambda d: [p.is_symlink(disk, key, dispatcher=d) for key in KEYS],
         ),
         "stat": (lambda m: m.stat("b.tif", "disk"), lambda d: p.stat(disk, "b.tif", dispatcher=d)),
         "list_files": (
@@ -161,15 +165,27 @@ def as_functions(stores: FileManager) -> dict[str, Call]:
             lambda d: p.copy(disk, "b.tif", "c.tif", to=view, if_exists="replace", dispatcher=d),
         ),
         "move": (
-            lambda m: m.move("b.tif", from_="disk"),
-            lambda d: p.move(disk, "b.tif", dispatcher=d),
+            lambda m: (
+                m.copy("b.tif", "m.tif", from_="disk"),
+                m.move("m.tif", "n.tif", from_="disk", to="view", if_exists="replace"),
+            ),
+            lambda d: (
+                p.copy(disk, "b.tif", "m.tif", dispatcher=d),
+                p.move(disk, "m.tif", "n.tif", to=view, if_exists="replace", dispatcher=d),
+            ),
         ),
         "create_symlink": (
-            lambda m: m.create_symlink(
-                "l.tif", "view", "b.tif", target_backend="disk", if_exists="replace"
+            lambda m: (
+                m.create_symlink(
+                    "l.tif", "view", "b.tif", target_backend="disk", if_exists="replace"
+                ),
+                m.stat("l.tif", "view").map(lambda it: it.link),
             ),
-            lambda d: p.create_symlink(
-                view, "l.tif", Place(disk, "b.tif"), if_exists="replace", dispatcher=d
+            lambda d: (
+                p.create_symlink(
+                    view, "l.tif", Place(disk, "b.tif"), if_exists="replace", dispatcher=d
+                ),
+                p.stat(view, "l.tif", dispatcher=d).map(lambda it: it.link),
             ),
         ),
         "mirror": (
@@ -194,87 +210,11 @@ def spec_of(item: Item[polystore.LazyArray]) -> object:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_by_name_is_the_function_on_the_config(name: str, stores: FileManager) -> None:
     by_name, direct = as_functions(stores)[name]
+    direct(stores.dispatcher)  # so that what is to be made is there
     given = by_name(stores)
     configs = {config for _, config in stores.stores}
     assert not configs & default_dispatcher().pool.configs(), "it ran on the default dispatcher"
     assert given == direct(stores.dispatcher)
-
-
-WRONG: dict[str, Callable[[FileManager], object]] = {
-    "load": lambda m: m.load("k", "dsk"),
-    "lazy": lambda m: m.load("k", "dsk", lazy=True),
-    "save": lambda m: m.save(Item("k", 1), "dsk"),
-    "load_batch": lambda m: m.load_batch(["k"], "dsk")[0][1],
-    "save_batch": lambda m: m.save_batch([Item("k", 1)], "dsk")[0][1],
-    "exists": lambda m: m.exists("k", "dsk"),
-    "is_file": lambda m: m.is_file("k", "dsk"),
-    "is_dir": lambda m: m.is_dir("k", "dsk"),
-    "is_symlink": lambda m: m.is_symlink("k", "dsk"),
-    "stat": lambda m: m.stat("k", "dsk"),
-    "list_files": lambda m: m.list_files("dsk"),
-    "iter_files": lambda m: next(m.iter_files("dsk")),
-    "list_image_files": lambda m: m.list_image_files("dsk"),
-    "list_dir": lambda m: m.list_dir("dsk"),
-    "find_file": lambda m: m.find_file("k", "dsk"),
-    "collect_dirs_and_files": lambda m: m.collect_dirs_and_files("dsk"),
-    "load_stack": lambda m: m.load_stack("dsk"),
-    "ensure_directory": lambda m: m.ensure_directory("k", "dsk"),
-    "delete": lambda m: m.delete("k", "dsk"),
-    "delete_tree": lambda m: m.delete_tree("k", "dsk"),
-    "copy": lambda m: m.copy("k", from_="dsk"),
-    "copy to": lambda m: m.copy("b.tif", from_="disk", to="dsk"),
-    "move": lambda m: m.move("k", from_="dsk"),
-    "move to": lambda m: m.move("b.tif", from_="disk", to="dsk"),
-    "create_symlink": lambda m: m.create_symlink("k", "dsk", "b.tif"),
-    "create_symlink to": lambda m: m.create_symlink("k", "view", "k", target_backend="dsk"),
-    "mirror": lambda m: m.mirror(from_="dsk", to="view"),
-    "mirror to": lambda m: m.mirror(from_="disk", to="dsk"),
-    "update": lambda m: m.update("k", "dsk", unchanged_json),
-    "locked": lambda m: m.locked("k", "dsk", lambda: Success(1)),
-    "store": lambda m: m.store("dsk"),
-}
-
-
-def unchanged_json(value: polystore.Payload | None) -> polystore.Payload:
-    return value
-
-
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_name_is_an_error_that_lists_the_right_ones(name: str, stores: FileManager) -> None:
-    before = stores.list_files("disk")
-    error = cast("Outcome[object]", WRONG[name](stores)).failure()
-    assert isinstance(error, BackendNotRegistered)
-    assert error.message == "No store is called 'dsk'."
-    known = "The names are 'disk', 'memory', 'view', 'zarr'."
-    assert error.advice == f"Did you mean 'disk'? {known}"
-    assert error.key in ("", "k", "b.tif")
-    assert stores.list_files("disk") == before
-
-
-def test_every_operation_is_tried_with_a_wrong_name() -> None:
-    public = {name for name in vars(FileManager) if not name.startswith("_")}
-    asked = {name.partition(" ")[0] for name in WRONG}
-    others = {"stores", "dispatcher", "names", "run", "from_file", "from_environment"}
-    assert public - others == asked - {"lazy"}
-
-
-@pytest.mark.parametrize("name", ["", "DISK ", 3, None, [], ("disk",), b"disk"])
-def test_what_is_no_name_is_an_error_too(name: object, stores: FileManager) -> None:
-    error = stores.exists("b.tif", cast("str", name)).failure()
-    assert isinstance(error, BackendNotRegistered)
-    assert repr(name) in error.message
-
-
-@pytest.mark.parametrize("name", ["Disk", "DISK", "dsik", "disks"])
-def test_the_near_name_is_suggested_whatever_its_case(name: str, stores: FileManager) -> None:
-    assert "Did you mean 'disk'?" in stores.exists("b.tif", name).failure().advice
-
-
-def test_a_name_may_be_a_member_of_an_enum_of_texts(stores: FileManager) -> None:
-    class Where(StrEnum):
-        DISK = "disk"
-
-    assert stores.exists("b.tif", Where.DISK).unwrap()
 
 
 @pytest.mark.parametrize("config", ["plate", 3, None, [], {}, object()])

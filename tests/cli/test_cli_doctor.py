@@ -44,6 +44,7 @@ def finished(folder: Path) -> tuple[int, str, str]:
 def installed(folder: Path, entry_points: str) -> Path:
     """Lay out a package that brings plugins."""
     (folder / "shouting.py").write_text(PLUGIN)
+    (folder / "noisy.py").write_text("raise ValueError('\x1b[2J\\n')")
     (folder / "stopping.py").write_text("raise KeyboardInterrupt")
     info = folder / "shouting-1.0.dist-info"
     info.mkdir()
@@ -86,11 +87,12 @@ def test_plugins_are_listed_and_one_that_fails_is_the_exit_status(tmp_path: Path
     ]
     assert "shout        .shout .loud" in sections(out)["formats"]
     bad = good + "broken = not_there:X\nodd\x1b[2J = shouting:PLUGIN\ntaken = shouting:TAKEN\n"
+    bad += "noisy = noisy:X\n"
     (tmp_path / "bad").mkdir()
     status, out, err = finished(installed(tmp_path / "bad", bad))
     assert (status, err) == (1, "")
     failed = [line for line in sections(out)["plugins"] if line.startswith("FAILED")]
-    assert len(failed) == 3
+    assert len(failed) == 4
     assert "ModuleNotFoundError: No module named 'not_there'" in failed[0]
     assert "both claim the suffix '.npy'" in "".join(failed)
     assert "\x1b" not in out
