@@ -197,7 +197,7 @@ def test_a_key_is_no_folder_and_a_folder_no_key() -> None:
     SAVE(Item("a/b/c", 1)).unwrap()
     assert error_of(SAVE(Item("a/b", 2))) == "NotAFile"
     assert error_of(SAVE(Item("a/b/c/d", 2))) == "NotADirectory"
-    assert "a folder of 1 items" in str(LOAD("a").failure())
+    assert "a folder of 1 item" in str(LOAD("a").failure())
     assert error_of(list_files(MEMORY, folder="a/b/c")) == "NotADirectory"
     assert error_of(list_files(MEMORY, folder="x")) == "NotFound"
     assert list_files(MEMORY, folder="a").unwrap() == ("a/b/c",)

@@ -101,6 +101,25 @@ def test_a_link_to_a_folder_is_a_way_and_no_key() -> None:
     assert value_at("f/g/a") == 1
 
 
+@pytest.mark.parametrize("target", ["gone", "f/gone", "gone/deep"])
+def test_nothing_is_made_by_way_of_a_broken_link(target: str) -> None:
+    make_folder(MEMORY, "f").unwrap()
+    link(MEMORY, "l", target).unwrap()
+    link(MEMORY, "m", "l").unwrap()
+    put("a")
+    for at in ("l", "m"):
+        assert error_of(save(MEMORY)(Item(f"{at}/x", 1))) == "Unavailable"
+        assert error_of(move(MEMORY, "a", f"{at}/x/y")) == "Unavailable"
+        assert error_of(make_folder(MEMORY, f"{at}/x")) == "Unavailable"
+        assert error_of(make_folder(MEMORY, at)) == "AlreadyExists"
+        assert error_of(load(MEMORY)(f"{at}/x")) == "NotFound"
+    assert children(MEMORY).unwrap() == {"f": "folder", "l": "link", "m": "link", "a": "file"}
+    assert children(MEMORY, "f").unwrap() == {}
+    make_folder(MEMORY, target).unwrap()
+    put("m/new/x", 5)
+    assert value_at(f"{target}/new/x") == 5
+
+
 def test_links_in_a_circle_end() -> None:
     for number in range(LINKS_MAX + 2):
         link(MEMORY, f"l{number}", f"l{number + 1}").unwrap()
@@ -232,7 +251,12 @@ class Meddling:
 
 
 def test_a_payload_that_uses_its_store_when_it_is_freed_does_no_harm() -> None:
+    there = opened(MEMORY)
     put("a", Meddling())
+    put("b", Meddling())
     delete(MEMORY, "a").unwrap()
-    put("a", Meddling())
-    assert move(MEMORY, "a", "b").unwrap()
+    closing = threading.Thread(target=there.backend.close, args=(there.handle,), daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive(), "it waits for itself"
+    assert children(MEMORY).unwrap() == {}

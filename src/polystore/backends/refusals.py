@@ -79,8 +79,10 @@ def below_no_folder(key: str, config: object, what: str) -> NotFound:
     return NotFound(key, config, message, "See list_files(store) for the keys there are.")
 
 
-def no_file(key: str, config: object, count: int, what: str = "files") -> NotAFile:
+def no_file(key: str, config: object, count: int, what: str = "file") -> NotAFile:
     """Give the error for a folder that was to be loaded, with how much is in it.
+
+    `what` is the store's word for what it holds, as it is for one of them.
 
     >>> print(no_file("wells", None, 96).message)
     'wells' is a folder of 96 files.
@@ -88,8 +90,8 @@ def no_file(key: str, config: object, count: int, what: str = "files") -> NotAFi
     return NotAFile(
         key,
         config,
-        f"{key!r} is a folder of {count} {what}.",
-        f"Load its {what} one by one: pipeline.map(list_files(store, folder=...).unwrap()).",
+        f"{key!r} is a folder of {count} {what}{'' if count == 1 else 's'}.",
+        f"Load its {what}s one by one: pipeline.map(list_files(store, folder=...).unwrap()).",
     )
 
 

@@ -36,9 +36,11 @@ def unread(memory: Memory, key: str, found: Spot | DeadEnd) -> StorageError:
     config = memory.config
     if isinstance(found, Spot):
         if isinstance(found.node, Folder):
-            return no_file(key, config, len(found.node.entries), "items")
-        if isinstance(own_node(memory, key), Link):
-            return below_no_folder(key, config, "it is a link that leads nowhere")
+            return no_file(key, config, len(found.node.entries), "item")
+        own = own_node(memory, key)
+        if isinstance(own, Link):
+            what = f"it is a link to {own.target!r}, where nothing is"
+            return below_no_folder(key, config, what)
         above = key.rpartition("/")[0]
         names = (f"{above}/{name}" if above else name for name in found.above[-1].entries)
         return not_found(key, config, near_keys(key, names))

@@ -101,7 +101,7 @@ def _array_fields(config: ZarrConfig, key: Key, folder: int) -> _Seen[Mapping[st
     if fields is None or fields.get("node_type") not in ("array", "group"):
         return _Seen(Failure(_damaged_document(key, config)))
     if fields["node_type"] == "group":
-        return _Seen(Failure(no_file(key, config, len(_names(folder)), "arrays")))
+        return _Seen(Failure(no_file(key, config, len(_names(folder)), "node")))
     return _Seen(Success(fields))
 
 
@@ -112,7 +112,7 @@ def _no_node(config: ZarrConfig, key: Key, folder: int) -> StorageError:
         return inside
     if node_of(folder) == "version 2":
         return of_version_2(key, config, repr(key))
-    return no_file(key, config, len(_names(folder)), "arrays")
+    return no_file(key, config, len(_names(folder)), "node")
 
 
 def inside_array(config: ZarrConfig, key: str) -> NotFound | None:
@@ -152,7 +152,7 @@ def stat_node(store: ZarrFolder, key: Key, /) -> Outcome[Stat]:
     return found
 
 
-def link_of(config: ZarrConfig, key: Key) -> str | None:
+def link_of(config: ZarrConfig, key: str) -> str | None:
     """Give where the link under a key says that it leads; `None` for what is no link."""
     with suppress(OSError):
         root = open_root(config.root)
@@ -235,7 +235,12 @@ def _unread(error: OSError, key: str, config: ZarrConfig) -> StorageError:
 
 def _absent(key: str, config: ZarrConfig) -> NotFound:
     inside = inside_array(config, key) if Path(config.root).is_dir() else None
-    return inside or absent_below(config.root, key, config, lambda it: _siblings(config, it))
+    if inside is not None:
+        return inside
+    link = link_of(config, key)
+    if link is not None:
+        return below_no_folder(key, config, f"it is a link to {link!r}, where nothing is")
+    return absent_below(config.root, key, config, lambda it: _siblings(config, it))
 
 
 def _siblings(config: ZarrConfig, folder: str) -> list[str]:
