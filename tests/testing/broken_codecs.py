@@ -85,7 +85,7 @@ def no_int16(payload: object) -> object:
 
 
 def no_negative_zero(array: HostArray) -> HostArray:
-    return array + 0 if array.dtype.kind == "f" else array
+    return np.where(array == 0, array.dtype.type(0), array) if array.dtype.kind == "f" else array
 
 
 def swapped(payload: object) -> object:

@@ -172,6 +172,8 @@ def of_other_shape(lazy: LazyArray) -> LazyArray:
 
 def with_any_step(lazy: LazyArray) -> LazyArray:
     def read(region: Region, /) -> Outcome[HostArray]:
+        if len(region) != len(lazy.spec.shape):
+            return lazy.read(region)
         whole = lazy.read(tuple(slice(0, length) for length in lazy.spec.shape))
         return whole.map(lambda array: array[region].copy())
 

@@ -65,7 +65,7 @@ def without_payloads(array: HostArray) -> HostArray:
 
 
 def without_negative_zeros(array: HostArray) -> HostArray:
-    return array + 0 if array.dtype.kind == "f" else array
+    return np.where(array == 0, array.dtype.type(0), array) if array.dtype.kind == "f" else array
 
 
 def without_single_axes(array: HostArray) -> HostArray:

@@ -17,6 +17,12 @@ __all__ = ["filled"]
 _EXPONENTS = {"float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52}
 """The bits of the exponent: all set in NaN and infinity, none set in zero and subnormals."""
 
+_EXTENDED = 16
+"""Bytes of a longdouble, where it is longer than a float64."""
+
+_MANTISSA_OF_80 = 63
+"""Bits of the fraction of a number of 80 bits."""
+
 
 def filled(seed: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Give an array of that dtype, of any bits that it may have.
@@ -43,7 +49,18 @@ def filled(seed: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[A
     part = np.dtype(f"{dtype.byteorder}f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
     if part.name in _EXPONENTS:
         raw = _with_odd_numbers(raw, part, random)
+    if part.kind == "f" and part.itemsize == _EXTENDED:
+        raw = _without_padding(raw, part)
     return raw.view(dtype).reshape(shape)
+
+
+def _without_padding(raw: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+    """Give x86's numbers of 80 bits with zeros in what fills them up: no one has to keep that."""
+    if np.finfo(np.longdouble).nmant == _MANTISSA_OF_80:
+        number = raw.reshape(-1, _EXTENDED)
+        number[:, : _EXTENDED - 10 if dtype.byteorder == ">" else 0] = 0
+        number[:, 10 if dtype.byteorder != ">" else _EXTENDED :] = 0
+    return raw
 
 
 def _of_few_bits(raw: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
