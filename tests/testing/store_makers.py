@@ -9,16 +9,33 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
 from polystore import (
     DiskConfig,
+    Item,
     MemoryConfig,
+    Payload,
+    Place,
     ReadOnlyConfig,
     Route,
     RouteConfig,
+    VirtualConfig,
+    VirtualItem,
     ZarrConfig,
+    save,
 )
 
-__all__ = ["fsynced_disk", "new_disk", "new_folder", "new_memory", "new_route", "new_zarr"]
+__all__ = [
+    "filled_and_read_only",
+    "filled_and_virtual",
+    "fsynced_disk",
+    "new_disk",
+    "new_folder",
+    "new_memory",
+    "new_route",
+    "new_zarr",
+]
 
 _numbers = count()
 
@@ -54,10 +71,18 @@ def new_route() -> RouteConfig:
     return RouteConfig((Route(new_zarr(), kinds=("array",)), Route(new_disk())))
 
 
-def filled_and_read_only() -> ReadOnlyConfig[object]:
-    from polystore import Item, save
-
+def _filled() -> DiskConfig:
     disk = new_disk()
-    for key, payload in (("a.json", {"a": 1}), ("b/c.txt", "text"), ("b/d.json", [1])):
-        save(disk)(Item(key, payload)).unwrap()
-    return ReadOnlyConfig(disk)
+    number = Item("b/e.npy", np.arange(6, dtype=">i2").reshape(2, 3))
+    for item in (Item("a.json", {"a": [1]}), Item("b/c.txt", "text"), number):
+        save(disk)(item).unwrap()
+    return disk
+
+
+def filled_and_read_only() -> ReadOnlyConfig[Payload]:
+    return ReadOnlyConfig(_filled())
+
+
+def filled_and_virtual() -> VirtualConfig:
+    place = Place(_filled(), "b/e.npy")
+    return VirtualConfig({"b/0": VirtualItem(place, (0,)), "whole": VirtualItem(place)})

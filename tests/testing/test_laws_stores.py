@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import pytest
 from attrs import frozen
-from store_makers import fsynced_disk, new_disk, new_memory, new_zarr
+from store_makers import (
+    filled_and_read_only,
+    filled_and_virtual,
+    fsynced_disk,
+    new_disk,
+    new_memory,
+    new_route,
+    new_zarr,
+)
 
 from polystore.backends.disk import DISK
 from polystore.backends.memory import MEMORY
+from polystore.backends.readonly import READONLY
+from polystore.backends.route import ROUTE
+from polystore.backends.virtual import VIRTUAL
 from polystore.backends.zarr import ZARR
-from polystore.core.registry import Record
+from polystore.builtin import BUILTIN
+from polystore.core.registry import StoreRecord
 from polystore.testing import Law, laws_for
 from polystore.testing.law import Make
 
@@ -19,16 +31,19 @@ class Case:
     """A built-in store, a maker of its configs, and how many examples are worth their time."""
 
     name: str
-    record: Record
+    record: StoreRecord
     make: Make
     max_examples: int
 
 
 CASES = (
     Case("disk", DISK, new_disk, 100),
-    Case("disk, fsync", DISK, fsynced_disk, 20),
+    Case("disk, fsync", DISK, fsynced_disk, 10),
     Case("memory", MEMORY, new_memory, 100),
-    Case("zarr", ZARR, new_zarr, 30),
+    Case("zarr", ZARR, new_zarr, 25),
+    Case("route", ROUTE, new_route, 15),
+    Case("read-only", READONLY, filled_and_read_only, 20),
+    Case("virtual", VIRTUAL, filled_and_virtual, 20),
 )
 
 
@@ -42,3 +57,7 @@ CASES = (
 )
 def test_a_built_in_store_keeps_the_law(case: Case, law: Law) -> None:
     law.check(case.record, case.make, case.max_examples)
+
+
+def test_every_built_in_store_is_held_to_the_laws() -> None:
+    assert {entry.key for entry in BUILTIN.stores} == {case.record.config for case in CASES}

@@ -7,6 +7,7 @@ from polystore.core.records import Backend, ByteStore, Codec
 from polystore.core.registry import Record
 from polystore.testing.addresses import ADDRESS_LAWS
 from polystore.testing.beside import BESIDE_LAWS
+from polystore.testing.capabilities import CAPABILITY_LAWS
 from polystore.testing.codecs import CODEC_LAWS
 from polystore.testing.content import CONTENT_LAWS
 from polystore.testing.failing import FAILING_LAWS
@@ -32,6 +33,7 @@ STORE_LAWS: tuple[Law, ...] = (
     *LINK_LAWS,
     *PROCESS_LAWS,
     *BYTE_LAWS,
+    *CAPABILITY_LAWS,
 )
 """Laws of stores, of items and of bytes."""
 

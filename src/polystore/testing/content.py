@@ -26,7 +26,7 @@ from polystore.testing.trial import Trial, store_law
 if TYPE_CHECKING:
     from polystore.core.records import IfExists
 
-__all__ = ["CONTENT_LAWS"]
+__all__ = ["CONTENT_LAWS", "change"]
 
 
 def _holds_something(trial: Trial, _example: None) -> None:
@@ -69,22 +69,28 @@ _CHANGEABLE = st.sampled_from(
 )
 
 
-def _change(payload: object) -> None:
-    """Change all that can be changed in a payload, in place."""
+def change(payload: object) -> None:
+    """Change all that can be changed in a payload, in place.
+
+    >>> payload = [1]
+    >>> change(payload)
+    >>> payload
+    [1, 'changed']
+    """
     if is_host_array(payload):
         if payload.flags.writeable:
             payload[...] ^= 0xFF
     elif isinstance(payload, Table):
-        _change(payload.columns)
+        change(payload.columns)
     elif isinstance(payload, dict):
         names = cast("dict[str, object]", payload)
         for value in tuple(names.values()):
-            _change(value)
+            change(value)
         names["changed"] = "changed"
     elif isinstance(payload, list):
         elements = cast("list[object]", payload)
         for value in tuple(elements):
-            _change(value)
+            change(value)
         elements.append("changed")
 
 
@@ -93,8 +99,8 @@ def _keeps_what_was_saved(trial: Trial, sample: Sample) -> None:
     key = "a" + sample.suffix
     if not is_successful(trial.save(key, payload, metadata=Metadata(attributes=attributes))):
         return
-    _change(payload)
-    _change(attributes)
+    change(payload)
+    change(attributes)
     trial.expect_under(key, sample.payload())
     kept = done(trial.load(key), f"loading {key!r}").metadata.attributes
     expect(
@@ -109,9 +115,9 @@ def _keeps_what_was_loaded(trial: Trial, sample: Sample) -> None:
     if not is_successful(trial.save(key, sample.payload(), metadata=metadata)):
         return
     loaded = done(trial.load(key), f"loading {key!r}")
-    _change(loaded.payload)
+    change(loaded.payload)
     for value in loaded.metadata.attributes.values():
-        _change(value)
+        change(value)
     trial.expect_under(key, sample.payload())
     kept = done(trial.load(key), f"loading {key!r}").metadata.attributes
     expect(
