@@ -52,7 +52,7 @@ assert_type(stores.load("A01.tif", "disk", lazy=True), Outcome[Item[LazyArray]])
 assert_type(stores.save(Item("a.json", {"wells": 96}), "disk"), Outcome[Saved])
 stores.save(Item("a.tif", stores.load("a", "disk", format=NPY).unwrap().payload), "disk", "skip")
 stores.save(Item("a.txt", "x"), "disk", if_exists="replace", options=TiffOptions(level=3))
-stores.save(convert(to="torch")(stores.load("a", "disk").unwrap()).unwrap(), "zarr")
+stores.save(convert(to="numpy")(stores.load("a", "disk").unwrap()).unwrap(), "zarr")
 
 # Many.
 loaded = stores.load_batch(["A01.tif", Path("A02.tif")], "disk")
