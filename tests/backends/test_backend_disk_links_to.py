@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,22 +22,17 @@ from disk_access import (
     put,
     status,
 )
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from polystore import (
     DiskConfig,
     IfExists,
-    Item,
     Place,
     Stat,
-    ZarrConfig,
     from_spec,
     load,
-    save,
     to_spec,
 )
-from polystore.backends.beneath import LOOK, exchange, open_key, open_root
+from polystore.backends.beneath import exchange, open_root
 from polystore.backends.walk import within
 
 IF_EXISTS: tuple[IfExists, ...] = ("fail", "replace", "skip")
@@ -223,199 +216,6 @@ def test_a_link_to_a_store_that_is_gone_is_broken(view: DiskConfig, plate: DiskC
 
 def test_configs_that_name_others_go_through_json(view: DiskConfig) -> None:
     assert from_spec(to_spec(load(view)).unwrap()).unwrap() == load(view)
-
-
-# Making links.
-
-
-def test_a_link_within_a_store_moves_with_it(tmp_path: Path) -> None:
-    disk = DiskConfig(root=tmp_path / "root")
-    put(disk, "a/b/c", b"1").unwrap()
-    for key in ("x", "a/x", "a/b/x", "a/d/e/x", "é/x"):
-        assert link(disk, key, Place(disk, "a/b/c")).unwrap() is True
-        assert get(disk, key).unwrap() == b"1"
-    Path(disk.root).rename(tmp_path / "moved")
-    assert get(DiskConfig(root=tmp_path / "moved"), "a/d/e/x").unwrap() == b"1"
-
-
-def test_a_link_below_a_linked_folder_leads_where_it_should(tmp_path: Path) -> None:
-    disk = DiskConfig(root=tmp_path)
-    make_folder(disk, "deep/er/real").unwrap()
-    Path(tmp_path, "short").symlink_to("deep/er/real")
-    put(disk, "a", b"1").unwrap()
-    assert link(disk, "short/x", Place(disk, "a")).unwrap()
-    assert link(disk, "short/new/x", Place(disk, "a")).unwrap()
-    assert get(disk, "short/x").unwrap() == b"1"
-    assert get(disk, "deep/er/real/x").unwrap() == b"1"
-    assert get(disk, "short/new/x").unwrap() == b"1"
-
-
-@pytest.mark.parametrize("there", ["file", "link", "broken", "folder", "link to folder"])
-@pytest.mark.parametrize("if_exists", IF_EXISTS)
-def test_if_exists_decides(tmp_path: Path, there: str, if_exists: IfExists) -> None:
-    disk = DiskConfig(root=tmp_path / "root")
-    put(disk, "target", b"1").unwrap()
-    path = Path(disk.root, "key")
-    if there == "file":
-        path.write_bytes(b"old")
-    elif there == "folder":
-        path.mkdir()
-    else:
-        path.symlink_to({"link": "other", "broken": "missing"}.get(there, "."))
-    put(disk, "other", b"other").unwrap()
-    before = everything(Path(disk.root))
-    outcome = link(disk, "key", Place(disk, "target"), if_exists)
-    if there == "folder":
-        assert error_of(outcome) == "NotAFile"
-    elif if_exists == "fail":
-        assert error_of(outcome) == ("NotAFile" if there == "link to folder" else "AlreadyExists")
-    elif if_exists == "skip":
-        assert outcome.unwrap() is False
-    else:
-        assert outcome.unwrap() is True
-        assert get(disk, "key").unwrap() == b"1"
-        assert get(disk, "other").unwrap() == b"other"
-        before["key"] = None
-    assert everything(Path(disk.root)) == before
-
-
-def test_places_that_no_link_may_lead_to_are_refused(
-    view: DiskConfig, plate: DiskConfig, tmp_path: Path
-) -> None:
-    error = link(without(view), "a", Place(plate, "A01.txt")).failure()
-    assert (type(error).__name__, error.key) == ("UnsupportedOperation", "a")
-    assert error.config == without(view)
-    assert f"links_to=(DiskConfig(root={plate.root!r}),)" in error.advice
-    zarr = ZarrConfig(root=plate.root)
-    assert error_of(link(view, "a", Place(zarr, "A01"))) == "UnsupportedOperation"
-    for key in ("../secret", "", "/etc/passwd", "a/../b", ".polystore-x", "a\0b"):
-        assert error_of(link(view, "a", Place(plate, key))) == "InvalidKey"
-        assert error_of(link(view, "a", Place(view, key))) == "InvalidKey"
-    odd = DiskConfig(root="/\ud800")
-    assert error_of(link(evolve(view, links_to=(odd,)), "a", Place(odd, "x"))) == "InvalidKey"
-    assert everything(tmp_path / "view") == {}
-    assert link(view, "a", Place(plate, f"{plate.root}/A01.txt")).unwrap()
-    assert get(view, "a").unwrap() == b"A01.txt"
-
-
-def test_a_link_is_replaced_in_one_step(tmp_path: Path) -> None:
-    disk = DiskConfig(root=tmp_path)
-    for key in ("a", "b"):
-        put(disk, key, key.encode()).unwrap()
-    link(disk, "x", Place(disk, "a")).unwrap()
-
-    def replaces() -> None:
-        for key in ("b", "a"):
-            link(disk, "x", Place(disk, key), "replace").unwrap()
-
-    with meanwhile(replaces, threads=2):
-        seen = {get(disk, "x").unwrap() for _ in range(500)}
-    assert seen <= {b"a", b"b"}
-    assert everything(tmp_path).keys() == {"a", "b", "x"}
-
-
-def test_items_go_through_linked_keys(view: DiskConfig, plate: DiskConfig) -> None:
-    save(plate)(Item("numbers.json", [1, 2])).unwrap()
-    link(view, "n.json", Place(plate, "numbers.json")).unwrap()
-    assert load(view)("n.json").unwrap().payload == [1, 2]
-    assert save(view, if_exists="skip")(Item("n.json", [3])).unwrap().status == "skipped"
-    assert save(view, if_exists="replace")(Item("n.json", [3])).unwrap().status == "written"
-    assert load(plate)("numbers.json").unwrap().payload == [1, 2]
-
-
-def test_fsync_links_too(tmp_path: Path) -> None:
-    disk = DiskConfig(root=tmp_path / "made", durability="fsync")
-    assert link(disk, "a/b/x", Place(disk, "missing")).unwrap()
-    assert everything(tmp_path / "made").keys() == {"a", "a/b", "a/b/x"}
-
-
-# Anything that can be built.
-
-parts = st.sampled_from(("a", "b", "c", "..", ".", ""))
-places = st.lists(parts, max_size=4).map("/".join)
-targets = st.builds(
-    "{}/{}".format, st.sampled_from(("{view}", "{plate}", "{far}", "{outside}", "")), places
-) | places.filter(bool)
-trees = st.dictionaries(
-    st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map("/".join),
-    st.none() | targets,
-    max_size=5,
-)
-keys = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
-NAMES = ("view", "plate", "far", "outside")
-
-
-def build(base: str, name: str, tree: Mapping[str, str | None]) -> None:
-    Path(base, name).mkdir()
-    roots = {each: f"{base}/{each}" for each in NAMES}
-    for key, target in tree.items():
-        path = Path(base, name, key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(exist_ok=False) if target is None else path.symlink_to(
-                target.format(**roots)
-            )
-        except (FileExistsError, NotADirectoryError):
-            continue
-
-
-def inodes(*folders: str) -> Iterator[int]:
-    for folder in folders:
-        yield os.lstat(folder).st_ino
-        yield from (os.lstat(path).st_ino for path in Path(folder).rglob("*"))
-
-
-@given(trees, trees, trees, keys)
-@example({"a": "{plate}"}, {"a": "{far}/"}, {"a": None}, "a/a/a")
-@example({"a": "{plate}/.."}, {}, {}, "a/b")
-@example({"a": "{far}/a"}, {}, {"a": None}, "a")
-@example({"a": "{plate}/a"}, {"a": "{view}/b"}, {"b": None}, "a")
-def test_what_is_opened_lies_in_a_root_that_is_named(
-    in_view: Mapping[str, str | None],
-    in_plate: Mapping[str, str | None],
-    in_far: Mapping[str, str | None],
-    key: str,
-) -> None:
-    with tempfile.TemporaryDirectory() as base:
-        for name, tree in (("view", in_view), ("plate", in_plate), ("far", in_far)):
-            build(base, name, tree)
-        build(base, "outside", {"a": None, "b/a": None, "c": None})
-        far = DiskConfig(root=f"{base}/far")
-        plate = DiskConfig(root=f"{base}/plate", links_to=(far,))
-        try:
-            fd = open_key(f"{base}/view", key, LOOK, (plate,))
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
-                raise
-        else:
-            found = os.fstat(fd)
-            os.close(fd)
-            assert os.path.samestat(found, os.stat(f"{base}/view/{key}"))  # noqa: PTH116
-            assert found.st_ino in set(inodes(*(f"{base}/{name}" for name in NAMES[:3])))
-
-
-@given(trees.map(lambda tree: {k: t for k, t in tree.items() if t is None or "." not in t}), keys)
-def test_links_by_the_path_of_a_root_lead_where_the_system_says(
-    tree: Mapping[str, str | None], key: str
-) -> None:
-    with tempfile.TemporaryDirectory() as base:
-        # Absolute ones into the view itself leave it, so that it has to be named, too.
-        build(base, "view", tree)
-        for name in NAMES[1:]:
-            build(base, name, {"a": None, "b/a": None, "c": "b"})
-        named = tuple(DiskConfig(root=f"{base}/{name}") for name in NAMES)
-        inner = tuple(evolve(each, links_to=named) for each in named)
-        view = DiskConfig(root=f"{base}/view", links_to=inner)
-        try:
-            there = os.stat(f"{base}/view/{key}")  # noqa: PTH116
-        except OSError:
-            there = None
-        links = sum(target is not None and target.startswith("/") for target in tree.values())
-        if there is None or links > 2 or any(t == "/" for t in tree.values()):
-            return
-        fd = open_key(view.root, key, LOOK, view.links_to)
-        assert os.path.samestat(os.fstat(fd), there)
-        os.close(fd)
 
 
 def test_no_load_gets_out_through_a_linked_folder_that_is_swapped(

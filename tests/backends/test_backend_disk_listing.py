@@ -80,19 +80,26 @@ def test_what_is_missing_or_no_folder_is_said(disk: DiskConfig) -> None:
     assert list_files(disk, folder="wells").unwrap() == ("wells/A01.tif",)
 
 
-def test_a_listing_goes_on_when_folders_are_removed_under_it(disk: DiskConfig) -> None:
+@pytest.mark.parametrize("instead", ["nothing", "a file", "a link inside", "a link out"])
+def test_a_listing_goes_on_when_folders_are_removed_under_it(
+    disk: DiskConfig, instead: str
+) -> None:
+    Path(disk.root, "top").touch()
     for name in "abc":
         Path(disk.root, name).mkdir()
         Path(disk.root, name, "file").touch()
     assert DISK.list is not None
     pages = DISK.list(disk, "")
-    assert next(pages).unwrap() == ()
+    assert next(pages).unwrap() == ("top",)
     seen = next(pages).unwrap()
     for name in "abc":
-        Path(disk.root, name, "file").unlink()
-        Path(disk.root, name).rmdir()
-    Path(disk.root, "a").symlink_to("..")
-    Path(disk.root, "b").touch()
+        path = Path(disk.root, name)
+        (path / "file").unlink()
+        path.rmdir()
+        if instead == "a file":
+            path.touch()
+        elif instead != "nothing":
+            path.symlink_to("." if instead == "a link inside" else "..")
     rest = list(pages)
     assert len(seen) == 1
     assert all(is_successful(page) and page.unwrap() == () for page in rest)

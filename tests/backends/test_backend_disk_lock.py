@@ -95,7 +95,7 @@ def adds_one(config: DiskConfig, turns: int) -> None:
 def test_nothing_is_lost_between_threads_and_processes(
     disk: DiskConfig, processes: ForkServerContext
 ) -> None:
-    children = [processes.Process(target=adds_one, args=(disk, 40)) for _ in range(2)]
+    children = [processes.Process(target=adds_one, args=(disk, 40), daemon=True) for _ in range(2)]
     for child in children:
         child.start()
     with ThreadPoolExecutor(4) as threads:
@@ -116,7 +116,7 @@ def locks_and_stands_still(config: DiskConfig, pipe: Connection) -> None:
 
 def test_who_is_killed_lets_go(disk: DiskConfig, processes: ForkServerContext) -> None:
     here, there = processes.Pipe()
-    child = processes.Process(target=locks_and_stands_still, args=(disk, there))
+    child = processes.Process(target=locks_and_stands_still, args=(disk, there), daemon=True)
     child.start()
     there.close()
     assert here.recv() == "locked"

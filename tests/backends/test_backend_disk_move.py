@@ -216,10 +216,16 @@ def test_each_way_moves_between_folders_and_replaces_nothing(
         for there in KINDS:
             make(tmp_path / f"to/{there}", there, "stood there")
             stood = shape(tmp_path / f"to/{there}")
-            with pytest.raises(FileExistsError):
+            with pytest.raises(OSError, match=there) as caught:
                 rename(source, target, ("old", there))
+            assert caught.value.errno in (errno.EEXIST, errno.EOPNOTSUPP)
             assert shape(tmp_path / f"to/{there}") == stood
-        rename(source, target, ("old", "new"))
+        try:
+            rename(source, target, ("old", "new"))
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP or not is_folder(kind):
+                raise
+            pytest.skip("this file system has no RENAME_NOREPLACE")
         assert shape(tmp_path / "to/new") == before
         assert not os.path.lexists(tmp_path / "from/old")
     finally:
