@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from polystore.core.outcome import is_successful
@@ -21,7 +21,8 @@ def one_thing(one: Target, other: Target) -> bool:
     """
     if one.key == other.key and one.config == other.config:
         return True
-    return not set(_places(one)).isdisjoint(_places(other))
+    place = _place(one)
+    return place is not None and place == _place(other)
 
 
 def may_be_one(one: Target, other: Target, dispatcher: Dispatcher) -> bool:
@@ -59,14 +60,13 @@ def _path(target: Target) -> Path | None:
     return None if root is None else Path(root(target.config), target.key)
 
 
-def _places(target: Target) -> Iterator[Hashable]:
-    """Give what tells where a key is: its folder, by path and by the system's number, and name."""
+def _place(target: Target) -> tuple[int, int, str] | None:
+    """Give what tells where a key is: the system's number of its folder, and the name in it."""
     path = _path(target)
     if path is None:
-        return
-    yield os.path.realpath(path.parent), path.name
+        return None
     try:
         status = path.parent.stat()
-    except OSError:  # it is not there: its path is all that there is
-        return
-    yield status.st_dev, status.st_ino, path.name
+    except OSError:  # no folder, and so nothing in it that could be lost
+        return None
+    return status.st_dev, status.st_ino, path.name
