@@ -40,7 +40,7 @@ from polystore.steps.check import mistake_in
 from polystore.steps.compose import Pipeline, Step
 from polystore.steps.convert import Convert
 from polystore.steps.load import Load
-from polystore.steps.refusals import no_metadata, not_fitting, unsaved, unsupported
+from polystore.steps.refusals import no_metadata, not_fitting, too_deep, unsaved, unsupported
 from polystore.steps.rename import Rename, new_key
 from polystore.steps.save import Save
 from polystore.steps.spec import to_spec
@@ -87,7 +87,10 @@ class Dispatcher:
 
     def open(self, config: object) -> Outcome[Opened]:
         """Give the store of a config and its handle, opened on first use and kept."""
-        return self.pool.get(config, lambda: self._open(config))
+        try:
+            return self.pool.get(config, lambda: self._open(config))
+        except RecursionError:
+            return Failure(too_deep(config))
 
     def backend(self, config: object) -> Outcome[Backend[object, object]]:
         """Give the store that knows this type of config, without opening it."""

@@ -16,6 +16,7 @@ from polystore import (
     DiskConfig,
     HostArray,
     InvalidKey,
+    InvalidSpec,
     Item,
     MemoryConfig,
     NotFound,
@@ -154,3 +155,13 @@ def test_it_pickles_and_goes_through_json(inner: DiskConfig) -> None:
 
 def test_no_sink_is_what_it_is() -> None:
     assert not issubclass(ReadOnlyConfig, Sink)
+
+
+def test_stores_in_more_levels_than_python_can_follow_are_refused() -> None:
+    deep = ReadOnlyConfig(MemoryConfig())
+    for _ in range(3000):
+        deep = ReadOnlyConfig(cast("MemoryConfig", deep))
+    error = load(deep)("a").failure()
+    assert isinstance(error, InvalidSpec)
+    assert "levels" in str(error)
+    assert isinstance(to_spec(deep).failure(), InvalidSpec)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from polystore.core.errors import ReadOnly, UnsupportedOperation, UnsupportedPayload
+from polystore.core.errors import InvalidSpec, ReadOnly, UnsupportedOperation, UnsupportedPayload
 from polystore.core.item import Item
 from polystore.core.records import Backend
 
-__all__ = ["no_metadata", "not_fitting", "unsaved", "unsupported"]
+__all__ = ["no_metadata", "not_fitting", "too_deep", "unsaved", "unsupported"]
 
 
 def unsupported(what: str, config: object, name: str) -> UnsupportedOperation:
@@ -34,6 +34,17 @@ def unsaved(
         config,
         f"A {backend.name} store can only be read.",
         "Save to the store that is behind it, or to another one.",
+    )
+
+
+def too_deep(config: object) -> InvalidSpec:
+    """Give the error for a store made of stores, made of stores, beyond what Python can follow."""
+    return InvalidSpec(
+        "",
+        None,  # it could not even be printed
+        f"This {type(config).__name__} is made of stores in more levels than Python can follow.",
+        "Make it of fewer: a few levels are plenty.",
+        "$",
     )
 
 
