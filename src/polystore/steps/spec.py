@@ -11,6 +11,19 @@ which the registry knows a store. Fields at their defaults are left out.
         {"save": {"sink": {"zarr": {"root": "/data/plate.zarr"}}, "if_exists": "skip"}}
     ]}
 
+A store made of others holds their specs; virtual items are an object of their keys, or a function:
+
+    {"readonly": {"inner": {"disk": {"root": "/data/plate"}}}}
+    {"route": {"routes": [
+        {"store": {"zarr": {"root": "/data/plate.zarr"}}, "kinds": ["array"]},
+        {"store": {"disk": {"root": "/data/plate"}}}
+    ]}}
+    {"virtual": {"items": {"t0": {
+        "place": {"store": {"disk": {"root": "/data/plate"}}, "key": "stack.tif"},
+        "index": [0, [0, 512]]
+    }}}}
+    {"virtual": {"items": {"function": "lab.plates:well"}, "keys": ["A01", "A02"]}}
+
 Reading a spec imports nothing that it names: functions are those that the caller gives, and stores,
 formats and frameworks those of the registry.
 """
