@@ -1,6 +1,5 @@
 """A polystore store in one SQLite file, for every format: `save(SqliteConfig(path="plate.db"))`."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,13 +7,13 @@ from io import BytesIO
 from typing import TypeVar
 
 import polystore as ps
-from attrs import field, frozen
+from attrs import frozen
 
 T = TypeVar("T")
 BEGIN = "CREATE TABLE IF NOT EXISTS file (key TEXT PRIMARY KEY, content BLOB); BEGIN IMMEDIATE"
-GET = "SELECT content FROM file WHERE key = ?"
 BELOW = "key > ?1 || '/' AND key < ?1 || '0'"  # what is in a folder: "0" comes after "/"
 MOVE = f"UPDATE OR REPLACE file SET key = ?2 || substr(key, length(?1) + 1) WHERE key = ?1 OR {BELOW}"
+LIST = f"SELECT key FROM file WHERE ?1 = '' OR {BELOW}"
 ANY = "WHEN EXISTS (SELECT 1 FROM file WHERE"
 STATE = f"""SELECT CASE WHEN instr(?1, ?2 || '/') = 1 THEN 'in the folder to be moved'
     {ANY} key = ?1) THEN 'a file' {ANY} {BELOW}) THEN 'a folder'
@@ -25,8 +24,9 @@ ERRORS: dict[str, Callable[[str, None, str, str], ps.StorageError]] = {
 
 @frozen
 class SqliteConfig(ps.Store[ps.Payload, ps.Payload]):
-    """Files in the SQLite database at `path`, which the first call makes. It is its own handle."""
-    path: str = field(converter=os.path.abspath)
+    """Files in the SQLite database at an absolute `path`, made at first use. Its own handle."""
+    path: str
+
     def close(self, /) -> None: ...
 
 def once(at: SqliteConfig, do: Callable[[sqlite3.Connection], T]) -> ps.Outcome[T]:
@@ -50,7 +50,8 @@ def write(db: sqlite3.Connection, key: str, if_exists: str, file: bool, sql: str
 
 def get(at: SqliteConfig, key: ps.Key, /) -> ps.Outcome[ps.Readable]:
     def read(db: sqlite3.Connection) -> ps.Readable:
-        data: bytes = db.execute(GET, (state(db, key, "a file") and key,)).fetchone()[0]
+        state(db, key, "a file")
+        [(data,)] = db.execute("SELECT content FROM file WHERE key = ?", (key,))
         return ps.Readable(len(data), lambda at, to: BytesIO(data[at : at + len(to)]).readinto(to), lambda: None)
     return once(at, read)
 
@@ -59,12 +60,11 @@ def put(at: SqliteConfig, key: ps.Key, encoded: ps.Encoded, if_exists: ps.IfExis
     return once(at, lambda db: write(db, key, if_exists, True, *row))
 
 def stat(at: SqliteConfig, key: ps.Key, /) -> ps.Outcome[ps.Stat]:
-    kind = once(at, lambda db: state(db, key, "a file", "a folder") == "a file")
-    return kind.map(lambda is_file: ps.Stat("file" if is_file else "folder", None, None))
+    is_file = once(at, lambda db: state(db, key, "a file", "a folder") == "a file")
+    return is_file.map(lambda it: ps.Stat("file" if it else "folder", None, None))
 
 def list_keys(at: SqliteConfig, folder: str, /) -> Iterator[ps.Outcome[ps.Page]]:
-    rows = f"SELECT key FROM file WHERE ?1 = '' OR {BELOW}"
-    yield once(at, lambda db: tuple(key for (key,) in db.execute(rows, (folder,))))
+    yield once(at, lambda db: tuple(it[0] for it in db.execute(LIST, (folder,))))
 
 def delete(at: SqliteConfig, key: ps.Key, /) -> ps.Outcome[None]:
     sql = "DELETE FROM file WHERE key = ?"

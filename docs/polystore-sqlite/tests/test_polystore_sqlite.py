@@ -1,16 +1,15 @@
 """The store keeps every law of polystore's stores."""
 
-from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from polystore_sqlite import STORE, SqliteConfig
-
 from polystore.testing import Law, laws_for
+
+from polystore_sqlite import STORE, SqliteConfig
 
 
 def fresh_store() -> SqliteConfig:
-    return SqliteConfig(path=Path(mkdtemp()) / "store.db")
+    return SqliteConfig(path=f"{mkdtemp()}/store.db")
 
 
 @pytest.mark.parametrize("law", laws_for(STORE), ids=str)
