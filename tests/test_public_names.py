@@ -157,6 +157,8 @@ def names_any(annotation: ast.expr) -> bool:
         return names_any(ast.parse(annotation.value, mode="eval").body)
     if ast.unparse(annotation) == "NDArray[Any]":
         return False
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        return False  # what stands in it are values, texts too
     if isinstance(annotation, ast.Name) and annotation.id == "Any":
         return True
     return any(
