@@ -135,7 +135,12 @@ def test_what_stays_where_it_is(store: ZarrConfig) -> None:
             assert error_of(move(store, old, new, mode)) == error, (old, new, mode)
         assert everything(store) == before, (old, new)
     assert move(store, "a", "a").unwrap()
-    assert move(store, "g/b", "l/b", "replace").unwrap(), "it is there already"
+    path_of(store, "g/s").symlink_to("b")
+    for mode in ("fail", "skip", "replace"):
+        for name in ("b", "s"):
+            assert move(store, f"g/{name}", f"l/{name}", mode).unwrap(), "it is there already"
+    assert path_of(store, "g/s").is_symlink()
+    path_of(store, "g/s").unlink()
     assert everything(store) == before
 
 

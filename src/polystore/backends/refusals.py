@@ -98,9 +98,14 @@ def no_file(key: str, config: object, count: int, what: str = "file") -> NotAFil
 def folder_in_use(key: str, config: object, count: int) -> NotAFile:
     """Give the error for a folder that was to be deleted, and is not empty.
 
+    `count` are the names in it that can be seen; with none, others are at work in it.
+
     >>> print(folder_in_use("wells", None, 1).message)
     'wells' is a folder, and not empty: there is 1 name in it.
     """
+    if count == 0:
+        message = f"{key!r} is a folder that others work in at this moment."
+        return NotAFile(key, config, message, "Try again when they have finished.")
     names = "there is 1 name in it" if count == 1 else f"there are {count} names in it"
     return NotAFile(
         key,

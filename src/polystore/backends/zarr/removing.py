@@ -32,7 +32,9 @@ __all__ = ["delete_node", "remove", "remove_in_place"]
 def delete_node(store: ZarrFolder, key: Key, /) -> Outcome[None]:
     """Remove an array, an empty group, or a link; nothing that is not Zarr's.
 
-    What hidden files and folders dead writers left in a group counts as nothing.
+    What hidden files and folders dead writers left in a group counts as nothing. A group goes in
+    two steps, between which it is an empty folder: killed there, it leaves one, which the next save
+    below it makes a group again.
     """
     return guarded(lambda: _deleted(store.config, key), key, store.config)
 
@@ -79,21 +81,21 @@ def _group_deleted(config: ZarrConfig, key: Key, parent: int) -> Outcome[None]:
         return Failure(not_ours(key, config, "remove"))
     group = os.open(name, FOLDER, dir_fd=parent)
     try:
-        left = _cleared(parent, group)
-        if left == 0 and _removed_empty(parent, name, group):
+        if _cleared(parent, group) and _removed_empty(parent, name, group):
             return Success(None)
-        return Failure(folder_in_use(key, config, left or _cleared(parent, group)))
+        return Failure(folder_in_use(key, config, len(_others(group))))
     finally:
         os.close(group)
 
 
-def _cleared(parent: int, group: int) -> int:
-    """Remove what dead writers left in a group, if nothing else is in it; give how much is left."""
-    names = [name for name in os.listdir(group) if name != DOCUMENT]
-    others = [name for name in names if not name.startswith(HIDDEN_PREFIX)]
-    if others:
-        return len(others)
-    return sum(not _is_gone(parent, group, name) for name in names)
+def _others(group: int) -> list[str]:
+    return [it for it in os.listdir(group) if it != DOCUMENT and not it.startswith(HIDDEN_PREFIX)]
+
+
+def _cleared(parent: int, group: int) -> bool:
+    """Remove what dead writers left in a group, if nothing else is in it; whether that is so."""
+    names = [] if _others(group) else os.listdir(group)
+    return bool(names) and all(_is_gone(parent, group, name) for name in names if name != DOCUMENT)
 
 
 def _is_gone(parent: int, group: int, name: str) -> bool:
