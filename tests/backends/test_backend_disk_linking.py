@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from attrs import evolve
-from disk_access import error_of, everything, get, link, make_folder, meanwhile, put
+from disk_access import (
+    children,
+    error_of,
+    everything,
+    get,
+    link,
+    lock,
+    make_folder,
+    meanwhile,
+    move,
+    put,
+)
 
-from polystore import DiskConfig, IfExists, Item, Place, ZarrConfig, load, save
+from polystore import DiskConfig, IfExists, InvalidSpec, Item, Place, ZarrConfig, load, save
 
 IF_EXISTS: tuple[IfExists, ...] = ("fail", "replace", "skip")
 
@@ -98,6 +110,28 @@ def test_places_that_no_link_may_lead_to_are_refused(
     assert everything(tmp_path / "view") == {}
     assert link(view, "a", Place(plate, f"{plate.root}/A01.txt")).unwrap()
     assert get(view, "a").unwrap() == b"A01.txt"
+
+
+@pytest.mark.parametrize("root", ["/\0", "/\ud800", "/" + "x" * 256])
+@pytest.mark.parametrize("key", ["a", "a/b"])
+def test_a_root_that_is_no_path_is_an_error(root: str, key: str) -> None:
+    disk = DiskConfig(root=root)
+    for outcome in (
+        link(disk, key, Place(disk, "x/y")),
+        make_folder(disk, key),
+        move(disk, key, "new"),
+        lock(disk, key),
+    ):
+        assert error_of(outcome) == "InvalidKey"
+    assert children(disk) == ({}, ["InvalidKey"])
+
+
+@pytest.mark.parametrize("wrong", [("/data",), (ZarrConfig(root="/data"),), DiskConfig(root="/")])
+def test_links_lead_to_stores_on_disk_only(tmp_path: Path, wrong: object) -> None:
+    disk = evolve(DiskConfig(root=tmp_path), links_to=cast("tuple[DiskConfig, ...]", wrong))
+    error = load(disk)("a.txt").failure()
+    assert isinstance(error, InvalidSpec)
+    assert error.where == "disk.links_to"
 
 
 def test_a_link_is_replaced_in_one_step(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from polystore.backends.beneath import open_key
 from polystore.backends.diskchanges import delete, move
@@ -77,16 +77,22 @@ def _lock(config: DiskConfig, key: Key, seconds: float, /) -> Outcome[AbstractCo
 
 
 def _open(config: DiskConfig, /) -> Outcome[DiskConfig]:
-    if config.durability in get_args(Durability):
-        return Success(config)
-    return Failure(
-        InvalidSpec(
-            "",
-            config,
-            f"The durability {config.durability!r} is none of {', '.join(get_args(Durability))}.",
-            "Choose one of them.",
-            "disk.durability",
-        )
+    if config.durability not in get_args(Durability):
+        known = ", ".join(get_args(Durability))
+        message = f"The durability {config.durability!r} is none of {known}."
+        advice = "Choose one of them."
+        return Failure(InvalidSpec("", config, message, advice, "disk.durability"))
+    if not _all_on_disk(config.links_to):
+        message = "What links_to names are not all stores on disk."
+        advice = "Give configs: links_to=(DiskConfig(root=...),)."
+        return Failure(InvalidSpec("", config, message, advice, "disk.links_to"))
+    return Success(config)
+
+
+def _all_on_disk(stores: object) -> bool:
+    """Whether these are configs of disk stores: without a type checker, they may be anything."""
+    return isinstance(stores, tuple) and all(
+        isinstance(store, DiskConfig) for store in cast("tuple[object, ...]", stores)
     )
 
 

@@ -43,7 +43,10 @@ def _relative(root: str, key: str, target: str) -> str:
     if not slash:
         return target
     # A `..` goes up from where the folder really is: one above it may be a link itself.
-    real = os.path.relpath(os.path.realpath(f"{root}/{above}"), os.path.realpath(root))
+    try:
+        real = os.path.relpath(os.path.realpath(f"{root}/{above}"), os.path.realpath(root))
+    except ValueError:  # a root that is no path: making the link says so
+        real = above
     return os.path.relpath(f"/{target}", f"/{real}")
 
 

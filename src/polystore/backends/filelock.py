@@ -190,9 +190,11 @@ def lock_at_once(fd: int) -> bool:
     except portalocker.AlreadyLocked:
         return False
     except portalocker.LockException as exception:
-        if isinstance(exception.__cause__, OSError):
-            raise exception.__cause__ from None
-        raise
+        cause = exception.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        code = errno.ENOLCK if cause.errno in _NO_LOCKS else cause.errno
+        raise OSError(code, cause.strerror) from exception
     return True
 
 
@@ -223,7 +225,7 @@ def _timeout(key: str, seconds: float, config: object) -> LockTimeout:
 
 
 def _refused(error: OSError, key: str, config: object) -> StorageError:
-    if error.errno in _NO_LOCKS:
+    if error.errno == errno.ENOLCK:
         return UnsupportedOperation(
             key,
             config,
