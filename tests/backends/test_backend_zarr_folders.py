@@ -91,17 +91,20 @@ def test_an_empty_group_goes_and_nothing_else(store: ZarrConfig) -> None:
     make_folder(store, "above/below").unwrap()
     make_folder(store, "foreign").unwrap()
     path_of(store, "foreign/notes.txt").write_text("x")
+    make_folder(store, "holds a plain one").unwrap()
+    path_of(store, "holds a plain one/plain").mkdir()
     path_of(store, "plain").mkdir()
     path_of(store, "other").mkdir()
     path_of(store, "other/notes.txt").write_text("x")
     path_of(store, "old").mkdir()
     path_of(store, "old/.zgroup").write_text("{}")
     before = everything(store)
-    for key in ("full", "above", "foreign", "plain", "other", "old"):
+    ours = ("full", "above", "foreign", "holds a plain one")
+    for key in (*ours, "plain", "other", "old"):
         told = delete(store, key)
         assert error_of(told) == "NotAFile"
         whole = "delete_tree" in told.failure().advice
-        assert whole == (key in ("full", "above", "foreign"))
+        assert whole == (key in ours)
         if key in ("plain", "other"):
             assert "a Zarr config does not remove a plain folder" in told.failure().message
     assert everything(store) == before

@@ -38,13 +38,15 @@ from zarr_processes import (
     value_at,
 )
 
-from polystore import ZarrConfig, load
+from polystore import IfExists, ZarrConfig, load
 from polystore.backends.zarr import document
 from polystore.core.item import Metadata
 
 Job = Literal["array", "group", "replace", "link"]
 
 every_job = pytest.mark.parametrize("job", ["array", "group", "replace", "link"])
+
+MODES: tuple[IfExists, ...] = ("fail", "skip", "replace")
 
 READS = 250
 
@@ -136,7 +138,7 @@ def test_what_stays_where_it_is(store: ZarrConfig) -> None:
         assert everything(store) == before, (old, new)
     assert move(store, "a", "a").unwrap()
     path_of(store, "g/s").symlink_to("b")
-    for mode in ("fail", "skip", "replace"):
+    for mode in MODES:
         for name in ("b", "s"):
             assert move(store, f"g/{name}", f"l/{name}", mode).unwrap(), "it is there already"
     assert path_of(store, "g/s").is_symlink()
