@@ -51,7 +51,7 @@ def _says_what_is_missing(trial: Trial, words: str) -> None:
     filled = trial.fill("b/c") if trial.backend.save is not None else {}
     key = Key(trial.key(words) if filled else words)
     for name, call in _calls_on_missing(trial, key):
-        error = refused(call(), f"{name} of {key!r}, where nothing is")
+        error = refused(call(), f"{name} of {key!r}, where nothing is,")
         # A format that is not read lazily says so first.
         expect(name == "load_lazy" or isinstance(error, NotFound), f"{name} gave {error!r}")
         _expect_told(trial, error, key, name)

@@ -87,7 +87,8 @@ def operations() -> st.SearchStrategy[list[Operation]]:
     [DeleteIt(key='a')]
     """
     plain, links = st.sampled_from(KEYS), st.sampled_from(LINKS)
-    both = plain | links
+    # Not `plain | links`: hypothesis takes out of a list what is made of few choices.
+    both = st.sampled_from((*KEYS, *LINKS))
     one: st.SearchStrategy[Operation] = st.one_of(
         st.builds(SaveIt, both, st.integers(0, 9), _MODES),
         st.builds(DeleteIt, both),
@@ -214,8 +215,8 @@ class _Machine:
         key, node = self.trial.key(words), self.tree.nodes.get(words)
         stat, end = self.trial.stat(key), self.tree.end_of(words)
         if node is None or end is None:
-            refused(stat, f"stat of {key!r}, where nothing is")
-            refused(self.trial.load(key), f"loading {key!r}, where nothing is")
+            refused(stat, f"stat of {key!r}, where nothing is,")
+            refused(self.trial.load(key), f"loading {key!r}, where nothing is,")
             return
         found = done(stat, f"stat of {key!r}")
         is_link = isinstance(node, Link)

@@ -167,11 +167,11 @@ class Trial:
 
     def expect_nothing(self, key: str) -> None:
         """Expect that nothing is under the key, whoever is asked."""
-        refused(self.load(key), f"loading {key!r}, where nothing is", NotFound)
+        refused(self.load(key), f"loading {key!r}, where nothing is,", NotFound)
         if self.backend.stat is not None:
-            refused(self.stat(key), f"stat of {key!r}, where nothing is", NotFound)
+            refused(self.stat(key), f"stat of {key!r}, where nothing is,", NotFound)
         if self.backend.list is not None:
-            expect(key not in self.every_key(), f"{key!r} is listed, where nothing is")
+            expect(key not in self.every_key(), f"{key!r} is listed, where nothing is,")
 
     def stat(self, key: str) -> Outcome[Stat]:
         """Say what stands under a key."""
