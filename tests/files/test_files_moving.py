@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +172,20 @@ def test_a_move_that_cannot_delete_what_it_copied_says_that_both_are_there(tmp_p
     assert (error.key, error.config) == ("a.npy", site.config)
     assert "copied whole to 'b.npy'" in error.message
     assert exists(disk, "b.npy").unwrap()
+
+
+@on_moving
+def test_threads_that_move_one_thing_never_lose_it(kind: str, tmp_path: Path) -> None:
+    site = site_of(kind, tmp_path).with_keys("0.npy")
+
+    def moved(start: int) -> set[str]:
+        keys = [f"{(start + step) % 3}.npy" for step in range(30)]
+        return {
+            error_of(move(site.config, old, new, if_exists="replace", dispatcher=site.dispatcher))
+            for old, new in itertools.pairwise(keys)
+        }
+
+    with ThreadPoolExecutor(3) as executor:
+        assert set[str]().union(*executor.map(moved, range(3))) <= {"", "NotFound"}
+    (left,) = keys_of(site)
+    assert site.load(left).unwrap() == len("0.npy")
