@@ -21,7 +21,6 @@ from polystore import (
     InvalidKey,
     InvalidSpec,
     Item,
-    Key,
     LazyArray,
     MemoryConfig,
     NotADirectory,
@@ -35,7 +34,6 @@ from polystore import (
     Route,
     RouteConfig,
     Saved,
-    SaveOptions,
     Table,
     UnsupportedOperation,
     UnsupportedPayload,
@@ -132,6 +130,9 @@ def test_a_suffix_hides_what_other_routes_would_not_have_saved(tmp_path: Path) -
     assert save(routes)(Item("hidden.txt", "other")).unwrap().status == "written"
     assert load(disk)("hidden.txt").unwrap().payload == "text"
     assert load(routes)("hidden.txt").unwrap().payload == "other"
+    save(disk)(Item("below.txt", "text")).unwrap()
+    save(routes)(Item("below.txt/a", "a")).unwrap()
+    assert list_files(routes, folder="below.txt").unwrap() == ("below.txt/a",)
 
 
 def test_a_name_that_a_store_reserves_is_no_key_there_and_one_elsewhere(plate: RouteConfig) -> None:
@@ -158,30 +159,6 @@ def test_what_is_replaced_in_another_store_goes_only_once_the_new_is_whole(
     assert load(plate)("a.json").unwrap().payload == {"old": 1}
     save(plate, if_exists="replace")(Item("a.json", np.arange(3))).unwrap()
     assert list_files(plate.routes[1].store).unwrap() == ()
-
-
-def test_of_two_that_replace_at_once_one_is_kept(tmp_path: Path) -> None:
-    disk, memory = DiskConfig(root=tmp_path), MemoryConfig(name=str(tmp_path))
-    routes = RouteConfig((Route(memory, ("array",)), Route(disk)))
-    others: list[Item[Payload]] = [Item("a.json", {"new": "longer"})]
-
-    def save_then_be_overtaken(
-        handle: object, key: Key, item: Item[Payload], how: SaveOptions, /
-    ) -> Outcome[Saved]:
-        assert record.save is not None
-        saved = record.save(handle, key, item, how)
-        while others:
-            dispatcher.run(save(routes, if_exists="replace"), others.pop()).unwrap()
-        return saved
-
-    record = default_dispatcher().backend(memory).unwrap()
-    slow = evolve(record, save=save_then_be_overtaken)
-    dispatcher = Dispatcher(default_registry().replacing(slow).unwrap())
-    save(disk)(Item("a.json", {"old": 1})).unwrap()
-    step = save(routes, if_exists="replace")
-    assert dispatcher.run(step, Item("a.json", np.arange(3))).unwrap().status == "written"
-    assert dispatcher.run(load(routes), "a.json").unwrap().payload == {"new": "longer"}
-    dispatcher.pool.close()
 
 
 # What stores can be put together.
