@@ -27,8 +27,6 @@ from polystore import (
 )
 from polystore.core.payload import is_host_array
 
-# Where an item goes.
-
 
 def test_of_two_that_replace_at_once_one_is_kept(tmp_path: Path) -> None:
     disk, memory = DiskConfig(root=tmp_path), MemoryConfig(name=str(tmp_path))
