@@ -14,6 +14,7 @@ from plain_stores import (
     ItemsConfig,
     in_the_way,
     load,
+    missing,
     new_items,
     save,
     stored,
@@ -21,14 +22,17 @@ from plain_stores import (
 )
 
 from polystore import (
+    ArraySpec,
     Backend,
     Failure,
     FileFormat,
     HostArray,
     Item,
     Key,
+    LazyArray,
     Outcome,
     Payload,
+    Region,
     Saved,
     SaveOptions,
     Success,
@@ -81,6 +85,28 @@ def on_arrays(change: Callable[[HostArray], HostArray]) -> Backend[ItemsConfig, 
     return loading(changed)
 
 
+def loading_lazily(
+    change: Callable[[Region], Region], *, live: bool = False
+) -> Backend[ItemsConfig, Items]:
+    """Give the store whose lazy arrays read another region, or what is there by then."""
+
+    def lazily(
+        items: Items, key: Key, _format: FileFormat[object] | None, /
+    ) -> Outcome[Item[LazyArray]]:
+        found = items.content[key].payload
+        if not is_host_array(found):
+            return Failure(UnsupportedPayload(key, None, "It is no array.", "Load it whole."))
+        spec = ArraySpec(found.shape, found.dtype.str, (), found.shape)
+
+        def read(region: Region) -> Outcome[HostArray]:
+            now = items.content[key].payload if live else found
+            return Success(np.asarray(now)[change(region)].copy())
+
+        return Success(Item(key, LazyArray(spec, read)))
+
+    return evolve(ITEMS, load_lazy=lazily)
+
+
 def saving(save: Saves) -> Backend[ItemsConfig, Items]:
     return evolve(ITEMS, save=save)
 
@@ -117,6 +143,8 @@ SWAPS_BYTES = on_arrays(lambda a: a.astype(a.dtype.newbyteorder("=")) if a.dtype
 SQUEEZES = on_arrays(lambda a: a.reshape(1) if a.ndim == 0 else a)
 TRANSPOSES = on_arrays(lambda a: a.T if a.flags.f_contiguous else a)
 TRUNCATES = on_arrays(lambda a: a[: 2**20] if a.ndim == 1 else a)
+READS_FROM_THE_FIRST_ROW = loading_lazily(lambda region: (slice(0, region[0].stop), *region[1:]))
+READS_WHAT_IS_THERE_BY_THEN = loading_lazily(lambda region: region, live=True)
 FORGETS_METADATA = loading(lambda item: Item(item.key, item.payload))
 SAYS_WRITTEN = said(lambda saved: evolve(saved, status="written"))
 NAMES_ANOTHER_KEY = said(lambda saved: evolve(saved, key=saved.key.upper()))
@@ -158,6 +186,34 @@ def _load_as_stored(
 
 
 ALIASES_LOADED = evolve(ITEMS, load=_load_as_stored)
+
+
+def _load_reversed_again(
+    items: Items, key: Key, format: FileFormat[object] | None, /
+) -> Outcome[Item[Payload]]:
+    """Reverse, with each load, what is stored."""
+    loaded = load(items, key, format)
+    found = items.content.get(key)
+    if found is not None and is_host_array(found.payload):
+        found.payload[...] = found.payload[::-1].copy()
+    return loaded
+
+
+REVERSES_WITH_EACH_LOAD = evolve(ITEMS, load=_load_reversed_again)
+
+
+def _load_out_of_turn(
+    items: Items, key: Key, format: FileFormat[object] | None, /
+) -> Outcome[Item[Payload]]:
+    """Fail in other threads than the one that saved first."""
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return Failure(missing((), key))
+    return load(items, key, format)
+
+
+FAILS_IN_OTHER_THREADS = evolve(ITEMS, load=_load_out_of_turn)
 
 
 def _load_raising(
@@ -243,8 +299,6 @@ TAKES_NOTHING = saving(_save_nothing)
 
 def _save_rows(items: Items, key: Key, item: Item[Payload], how: SaveOptions, /) -> Outcome[Saved]:
     """Put something under the key before the payload is read."""
-    from polystore import LazyArray
-
     if isinstance(item.payload, LazyArray) and how.if_exists != "fail":
         items.content[key] = Item(key, {"begun": True})
     return save(items, key, item, how)
@@ -306,6 +360,22 @@ BROKEN_ITEMS: dict[str, Broken] = {
     ),
     "gives out the array that it keeps": _items(
         ALIASES_LOADED, "a later change to what was loaded does not reach the store", "element"
+    ),
+    "reads lazily from the first row on": _items(
+        READS_FROM_THE_FIRST_ROW,
+        "what is read lazily is what is loaded, also when it is replaced",
+        "shape",
+    ),
+    "reads lazily what is there by then": _items(
+        READS_WHAT_IS_THERE_BY_THEN,
+        "what is read lazily is what is loaded, also when it is replaced",
+        "after it was replaced",
+    ),
+    "changes what it keeps with each load": _items(
+        REVERSES_WITH_EACH_LOAD, "what is listed loads, the same each time", "twice"
+    ),
+    "loads in one thread only": _items(
+        FAILS_IN_OTHER_THREADS, "a batch is its items one by one", "in a batch"
     ),
     "raises instead of failing": _items(
         RAISES, "what is missing is an error that names the key", "KeyError"
