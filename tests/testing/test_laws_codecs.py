@@ -33,7 +33,9 @@ def test_a_built_in_format_keeps_the_law(name: str, law: Law) -> None:
     law.check(CODECS[name])
 
 
-@pytest.mark.parametrize("law", laws_of("jax"), ids=str)
+@pytest.mark.parametrize(
+    "law", [law for law in laws_of("jax") if "is decoded" in law.name], ids=str
+)
 def test_the_format_of_jax_keeps_the_law_with_64_bits_too(law: Law) -> None:
     with jax.enable_x64(True):
         law.check(CODECS["jax"])
