@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from array_rows import large_files, small_files
+from file_rows import file_rows
 from format_rows import ROUNDS, format_rows
 from measuring import Rounds, Row
 from memory_rows import memory_rows
@@ -81,6 +82,7 @@ def main() -> int:
             large_files(folder, Rounds(rounds)),
             small_files(folder, Rounds(5 * rounds, 100)),
             format_rows(folder, Rounds(rounds)),
+            file_rows(folder, Rounds(rounds)),
             shared(folder, Rounds(rounds)),
             memory_rows(folder),
             imports(Rounds(rounds)),
