@@ -161,6 +161,32 @@ def test_what_is_held_in_a_group(store: ZarrConfig, hold: Callable[[int], object
         os.close(held)
 
 
+@pytest.mark.parametrize("failure", [None, KeyboardInterrupt])
+def test_a_group_that_cannot_be_removed_stays_one(
+    store: ZarrConfig, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException] | None
+) -> None:
+    """Something comes into it at the last moment, or Ctrl-C."""
+    make_folder(store, "g").unwrap()
+    before = everything(store)
+    rmdir = os.rmdir
+
+    def too_late(name: str, *, dir_fd: int) -> None:
+        if failure is not None:
+            raise failure
+        path_of(store, "g/new").mkdir()
+        rmdir(name, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", too_late)
+        if failure is None:
+            assert error_of(delete(store, "g")) == "NotAFile"
+            rmdir(path_of(store, "g/new"))
+        else:
+            with pytest.raises(failure):
+                delete(store, "g")
+    assert everything(store) == before
+
+
 def test_a_save_beside_deletions_of_its_group_is_not_lost(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     told = threading.Event()
