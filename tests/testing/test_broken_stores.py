@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from broken_files import BROKEN_FILES
 from broken_listings import BROKEN_LISTINGS
+from broken_locks import BROKEN_LOCKS
 from broken_stores import BROKEN_ITEMS, Broken
 from plain_stores import DICT, ITEMS, new_dict, new_items
 
@@ -16,6 +17,7 @@ BROKEN = {
         ("items", BROKEN_ITEMS),
         ("listings", BROKEN_LISTINGS),
         ("files", BROKEN_FILES),
+        ("locks", BROKEN_LOCKS),
     )
     for name, broken in table.items()
 }

@@ -14,7 +14,7 @@ from polystore.testing.failing import FAILING_LAWS
 from polystore.testing.filebytes import BYTE_LAWS
 from polystore.testing.frameworks import FRAMEWORK_LAWS
 from polystore.testing.law import Law
-from polystore.testing.locks import LINK_LAWS, LOCK_LAWS
+from polystore.testing.locks import LINK_LAWS, LOCK_LAWS, MOVE_LAWS
 from polystore.testing.machine import MACHINE_LAWS
 from polystore.testing.naming import NAMING_LAWS
 from polystore.testing.processes import PROCESS_LAWS
@@ -30,6 +30,7 @@ STORE_LAWS: tuple[Law, ...] = (
     *FAILING_LAWS,
     *BESIDE_LAWS,
     *LOCK_LAWS,
+    *MOVE_LAWS,
     *LINK_LAWS,
     *PROCESS_LAWS,
     *BYTE_LAWS,

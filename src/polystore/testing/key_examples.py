@@ -77,7 +77,7 @@ def keys(suffix: str = "") -> st.SearchStrategy[str]:
 
     >>> from hypothesis import find
     >>> find(keys(".npy"), lambda key: "/" in key)
-    '0/0.npy'
+    'a/a.npy'
     """
     part = st.sampled_from(CONFUSABLE) | st.text(_ALPHABET, min_size=1, max_size=8)
     whole = st.lists(part, min_size=1, max_size=3).map(lambda parts: "/".join(parts) + suffix)

@@ -1,4 +1,4 @@
-"""Laws of locks and links."""
+"""Laws of locks, moves and links."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from polystore.core.errors import AlreadyExists, LockTimeout
+from polystore.core.errors import AlreadyExists, InvalidKey, LockTimeout
 from polystore.core.key import Key
 from polystore.testing.elsewhere import PATIENCE_S, started
 from polystore.testing.expect import done, expect, refused
@@ -16,8 +16,9 @@ from polystore.testing.trial import Trial, reaches_out, store_law
 
 if TYPE_CHECKING:
     from polystore.core.outcome import Outcome
+    from polystore.core.records import IfExists
 
-__all__ = ["LINK_LAWS", "LOCK_LAWS", "lock_of"]
+__all__ = ["LINK_LAWS", "LOCK_LAWS", "MOVE_LAWS", "lock_of"]
 
 SHORT_S = 0.05
 """Seconds that a wait for a lock is tried for: none of the laws measures them."""
@@ -148,7 +149,45 @@ def _breaks(trial: Trial, circle: bool) -> None:
     expect(done(trial.stat(key), "stat").link is None, f"{key!r} was replaced, and is a link yet")
 
 
+def _moves(trial: Trial, if_exists: IfExists) -> None:
+    filled = trial.fill("a", "b")
+    old, new = filled
+    outcome = trial.move(old, new, if_exists)
+    if if_exists == "fail":
+        refused(outcome, f"moving {old!r} to {new!r}, which exists", AlreadyExists)
+    else:
+        moved = done(outcome, f"moving {old!r} with if_exists={if_exists!r}")
+        expect(moved is (if_exists == "replace"), f"a move with {if_exists!r} gave {moved}")
+    if if_exists == "replace":
+        trial.expect_nothing(old)
+        trial.expect_under(new, filled[old])
+    else:
+        for key, payload in filled.items():
+            trial.expect_under(key, payload)
+
+
+def _moves_all(trial: Trial, into_itself: bool) -> None:
+    filled = trial.fill("a/b", "a/c/d", "e")
+    old, new = trial.key("a"), trial.key("a/c/f" if into_itself else "f/g")
+    outcome = trial.move(old, new)
+    if into_itself:
+        refused(outcome, f"moving {old!r} to {new!r}, into itself,", InvalidKey)
+        wanted = filled
+    else:
+        done(outcome, f"moving {old!r}, a folder")
+        wanted = {
+            new + key.removeprefix(old) if key.startswith(f"{old}/") else key: payload
+            for key, payload in filled.items()
+        }
+    for key, payload in wanted.items():
+        trial.expect_under(key, payload)
+    trial.expect_listed(wanted, " after a folder was moved")
+    for key in sorted(set(filled) - set(wanted)):
+        trial.expect_nothing(key)
+
+
 _NOTHING = st.none()
+_MODES: st.SearchStrategy[IfExists] = st.sampled_from(("fail", "replace", "skip"))
 
 LOCK_LAWS = (
     store_law(
@@ -173,6 +212,24 @@ LOCK_LAWS = (
     store_law("no step is lost under a lock", ("save", "load", "lock"), st.just(4), _counts, 0.01),
 )
 """Laws of locks."""
+
+MOVE_LAWS = (
+    store_law(
+        "a move replaces what is there only when it is told to",
+        ("save", "load", "move"),
+        _MODES,
+        _moves,
+        0.1,
+    ),
+    store_law(
+        "a folder is moved with all that is below it, and never into itself",
+        ("save", "load", "move"),
+        st.booleans(),
+        _moves_all,
+        0.05,
+    ),
+)
+"""Laws of moves."""
 
 LINK_LAWS = (
     store_law(

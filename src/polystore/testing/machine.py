@@ -286,7 +286,7 @@ MACHINE_LAWS = (
         ("save", "load", "stat", "list"),
         operations(),
         _does_what_a_dict_does,
-        2.0,
+        3.0,
     ),
     store_law(
         "the last save holds",
