@@ -309,12 +309,13 @@ class ByteStore(Generic[C_co, H_co]):
       anything that is not this store's to delete.
     - `move(handle, old, new, if_exists)`: a file or link, or a folder with all that is below it, in
       one step, making the folders on the way; `False` if skipped. What a folder would have to
-      replace is `AlreadyExists` whatever `if_exists` says.
+      replace is `AlreadyExists` whatever `if_exists` says. A link goes as it is: one that says
+      where it leads by its own folder leads elsewhere afterwards.
     - `link(handle, key, place, if_exists)`: make a link to a place in this store or, where the
       config allows it, in another; as `put`. The place need not exist.
     - `lock(handle, key, seconds)`: a context manager that holds the key's lock, or `LockTimeout`.
-      A lock holds against other locks of the key, in any process, and against nothing else; who
-      dies lets go of it.
+      A lock holds against other locks of the key, in any process and by the same thread too, and
+      against nothing else; who dies lets go of it.
     - `limits(config)`: what decoders may allocate; `None` for the default.
     - `root(config)`: the absolute folder that keys are relative to, where there is one.
     - `reserved`: part names that are no keys here.
