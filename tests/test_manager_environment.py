@@ -25,7 +25,7 @@ from polystore import (
     is_successful,
     to_spec,
 )
-from polystore.environment import stores_in_environment
+from polystore.manager.environment import stores_in_environment
 
 texts = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12

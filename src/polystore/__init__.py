@@ -205,7 +205,7 @@ if TYPE_CHECKING:
     from polystore.files.stack import (
         load_stack,
     )
-    from polystore.manager import (
+    from polystore.manager.filemanager import (
         FileManager,
     )
     from polystore.steps.apply import (
@@ -598,7 +598,7 @@ _HOMES = {
         "ensure_directory",
     ),
     "polystore.files.stack": ("load_stack",),
-    "polystore.manager": ("FileManager",),
+    "polystore.manager.filemanager": ("FileManager",),
     "polystore.steps.apply": (
         "Apply",
         "apply",

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 from polystore import DiskConfig, is_successful
 from polystore.backends.disk import DISK
+from polystore.backends.disk.listing import PAGE_MAX
 from polystore.backends.filelock import LOCK_FILE
-from polystore.backends.listing import PAGE_MAX
 from polystore.backends.whole import HIDDEN_FILE, SWEEP_AFTER_S
 
 names = st.sampled_from(("a", "b", "c d", "é", ".x", "back\\slash", ".polystore-x"))

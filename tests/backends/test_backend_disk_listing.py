@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from polystore import DiskConfig, is_successful, list_files
 from polystore.backends.disk import DISK
-from polystore.backends.listing import PAGE_MAX
+from polystore.backends.disk.listing import PAGE_MAX
 
 names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="/\\\0"), min_size=1, max_size=8

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from polystore import DiskConfig, IfExists
 from polystore.backends.beneath import exchange, link_new, open_root, rename_new
-from polystore.backends.diskchanges import rename_folder_new
+from polystore.backends.disk.changes import rename_folder_new
 
 KINDS = ("file", "link", "broken link", "link to folder", "folder", "empty folder")
 

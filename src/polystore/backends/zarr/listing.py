@@ -10,8 +10,8 @@ from typing import Literal
 from attrs import evolve, field, frozen
 
 from polystore.backends.beneath import open_root
+from polystore.backends.disk.listing import PAGE_MAX
 from polystore.backends.heldfolder import sweep_folder
-from polystore.backends.listing import PAGE_MAX
 from polystore.backends.oserrors import from_os
 from polystore.backends.whole import sweep
 from polystore.backends.zarr.groups import no_group

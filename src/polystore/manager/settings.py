@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
     from polystore.core.registry import Registry
-    from polystore.named import AnyStore
+    from polystore.manager.named import AnyStore
 
 __all__ = ["invalid", "parsed_json", "read_store", "stores_in_file"]
 

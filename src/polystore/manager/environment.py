@@ -25,12 +25,12 @@ from polystore.boundary import guarded
 from polystore.core.errors import InvalidSpec, NotFound
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Sink, Source, Store
-from polystore.settings import DEPTH_MAX, invalid, parsed_json, read_store
+from polystore.manager.settings import DEPTH_MAX, invalid, parsed_json, read_store
 
 if TYPE_CHECKING:
     from polystore.core.errors import StorageError
     from polystore.core.registry import Registry
-    from polystore.named import AnyStore
+    from polystore.manager.named import AnyStore
 
 __all__ = ["stores_in_environment"]
 

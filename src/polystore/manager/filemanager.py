@@ -13,12 +13,12 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, is_succe
 from polystore.core.payload import HostArray, LazyArray, Payload
 from polystore.core.records import FileFormat, IfExists, Place, Sink, Source, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
-from polystore.environment import stores_in_environment
 from polystore.files import asking, copying, linking, listing, locking, removing, stack
 from polystore.files.locking import LOCK_TIMEOUT_S
-from polystore.gather import gathered
-from polystore.named import AnyStore, by_name, find, key_text, of_kind
-from polystore.settings import stores_in_file
+from polystore.manager.environment import stores_in_environment
+from polystore.manager.gather import gathered
+from polystore.manager.named import AnyStore, by_name, find, key_text, of_kind
+from polystore.manager.settings import stores_in_file
 from polystore.steps.compose import Step, compose
 from polystore.steps.load import Load
 from polystore.steps.save import Save

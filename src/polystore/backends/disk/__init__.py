@@ -6,12 +6,12 @@ import os
 from typing import TYPE_CHECKING, cast, get_args
 
 from polystore.backends.beneath import open_key
-from polystore.backends.diskchanges import delete, move
-from polystore.backends.diskerrors import unlisted, unread
-from polystore.backends.diskstatus import look, refuse_special
-from polystore.backends.diskwrites import link, make_folder, put
+from polystore.backends.disk.changes import delete, move
+from polystore.backends.disk.errors import unlisted, unread
+from polystore.backends.disk.listing import children, pages
+from polystore.backends.disk.status import look, refuse_special
+from polystore.backends.disk.writes import link, make_folder, put
 from polystore.backends.filelock import file_lock
-from polystore.backends.listing import children, pages
 from polystore.configs import DiskConfig, Durability
 from polystore.core.errors import InvalidSpec
 from polystore.core.outcome import Failure, Outcome, Success

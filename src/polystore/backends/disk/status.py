@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from polystore.backends.beneath import FOLDER, LOOK, LinksTo, open_key, read_link
-from polystore.backends.diskerrors import unfound
+from polystore.backends.disk.errors import unfound
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.records import Stat
 

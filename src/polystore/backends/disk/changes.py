@@ -15,9 +15,9 @@ from polystore.backends.beneath import (
     rename_new,
     sync_folders,
 )
-from polystore.backends.diskerrors import undeleted, unmoved, unread
-from polystore.backends.diskstatus import refuse_special, status_in
-from polystore.backends.diskwrites import folder_for_writing
+from polystore.backends.disk.errors import undeleted, unmoved, unread
+from polystore.backends.disk.status import refuse_special, status_in
+from polystore.backends.disk.writes import folder_for_writing
 from polystore.backends.refusals import into_itself
 from polystore.backends.whole import remove_left
 from polystore.core.key import HIDDEN_PREFIX

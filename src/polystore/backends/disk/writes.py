@@ -15,9 +15,9 @@ from polystore.backends.beneath import (
     open_key,
     sync_folders,
 )
-from polystore.backends.diskerrors import unwritten
-from polystore.backends.disklinks import text_of_link
-from polystore.backends.diskstatus import BROKEN, own_status, status
+from polystore.backends.disk.errors import unwritten
+from polystore.backends.disk.links import text_of_link
+from polystore.backends.disk.status import BROKEN, own_status, status
 from polystore.backends.oserrors import exists_already
 from polystore.backends.whole import LARGE, link_whole, write_whole
 from polystore.core.outcome import Failure, Outcome, Success, is_successful

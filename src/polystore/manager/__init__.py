@@ -1,0 +1,1 @@
+"""Stores by name: `FileManager`, and how it comes from a file or from variables."""
