@@ -9,7 +9,8 @@ from broken_locks import BROKEN_LOCKS
 from broken_stores import BROKEN_ITEMS, Broken
 from plain_stores import DICT, ITEMS, new_dict, new_items
 
-from polystore.testing import Law, LawBroken, elsewhere, law_named, laws_for
+from polystore.testing import Law, LawBroken, law_named, laws_for
+from polystore.testing.stores import elsewhere
 
 BROKEN = {
     f"{what}: {name}": broken

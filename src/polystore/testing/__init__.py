@@ -12,11 +12,25 @@ code imports all names from here. It needs hypothesis, which the extra `testing`
 
 from polystore.core.item import Metadata
 from polystore.core.records import Transfer
+from polystore.core.rois import (
+    Ellipse,
+    Line,
+    Points,
+    Polygon,
+    Polyline,
+    Position,
+    Rectangle,
+    Roi,
+    Rois,
+)
 from polystore.testing.arrays import ArrayExample, EveryDtype, array_examples, arrays
 from polystore.testing.catalogue import EVERY_LAW, law_named, laws_for
+from polystore.testing.codecs.damage import Damage, DamagedFile
+from polystore.testing.codecs.examples import CodecExample
 from polystore.testing.key_examples import keys
 from polystore.testing.law import Law, LawBroken, no_config
-from polystore.testing.machine import (
+from polystore.testing.samples import ArraysExample, Sample, TableExample, metadatas, payloads
+from polystore.testing.stores.machine import (
     DeleteIt,
     LinkIt,
     MakeFolder,
@@ -25,21 +39,32 @@ from polystore.testing.machine import (
     SaveIt,
     operations,
 )
-from polystore.testing.samples import ArraysExample, Sample, TableExample, metadatas, payloads
 
 __all__ = [
     "EVERY_LAW",
     "ArrayExample",
     "ArraysExample",
+    "CodecExample",
+    "Damage",
+    "DamagedFile",
     "DeleteIt",
+    "Ellipse",
     "EveryDtype",
     "Law",
     "LawBroken",
+    "Line",
     "LinkIt",
     "MakeFolder",
     "Metadata",
     "MoveIt",
     "Operation",
+    "Points",
+    "Polygon",
+    "Polyline",
+    "Position",
+    "Rectangle",
+    "Roi",
+    "Rois",
     "Sample",
     "SaveIt",
     "TableExample",

@@ -5,19 +5,19 @@ from __future__ import annotations
 from polystore.backends.bytestore import backend_of
 from polystore.core.records import Backend, ByteStore, Codec
 from polystore.core.registry import Record
-from polystore.testing.addresses import ADDRESS_LAWS
-from polystore.testing.beside import BESIDE_LAWS
-from polystore.testing.capabilities import CAPABILITY_LAWS
 from polystore.testing.codecs import CODEC_LAWS
-from polystore.testing.content import CONTENT_LAWS
-from polystore.testing.failing import FAILING_LAWS
-from polystore.testing.filebytes import BYTE_LAWS
 from polystore.testing.frameworks import FRAMEWORK_LAWS
 from polystore.testing.law import Law
-from polystore.testing.locks import LINK_LAWS, LOCK_LAWS, MOVE_LAWS
-from polystore.testing.machine import MACHINE_LAWS
-from polystore.testing.naming import NAMING_LAWS
-from polystore.testing.processes import PROCESS_LAWS
+from polystore.testing.stores.addresses import ADDRESS_LAWS
+from polystore.testing.stores.beside import BESIDE_LAWS
+from polystore.testing.stores.capabilities import CAPABILITY_LAWS
+from polystore.testing.stores.content import CONTENT_LAWS
+from polystore.testing.stores.failing import FAILING_LAWS
+from polystore.testing.stores.filebytes import BYTE_LAWS
+from polystore.testing.stores.locks import LINK_LAWS, LOCK_LAWS, MOVE_LAWS
+from polystore.testing.stores.machine import MACHINE_LAWS
+from polystore.testing.stores.naming import NAMING_LAWS
+from polystore.testing.stores.processes import PROCESS_LAWS
 
 __all__ = ["CODEC_LAWS", "EVERY_LAW", "FRAMEWORK_LAWS", "STORE_LAWS", "law_named", "laws_for"]
 

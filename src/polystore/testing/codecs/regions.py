@@ -12,8 +12,8 @@ from polystore.core.item import Metadata
 from polystore.core.outcome import is_successful
 from polystore.core.payload import HostArray, LazyArray, Region, is_host_array
 from polystore.core.records import Codec, Limits, Readable
-from polystore.testing.codec_examples import CodecExample, bytes_of_item, source_of
-from polystore.testing.codec_trips import on_host, plain, taken
+from polystore.testing.codecs.examples import CodecExample, bytes_of_item, source_of
+from polystore.testing.codecs.trips import on_host, plain, taken
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
 

@@ -21,7 +21,7 @@ from polystore.testing.samples import (
     metadatas,
     payloads,
 )
-from polystore.testing.trial import Trial, store_law
+from polystore.testing.stores.trial import Trial, store_law
 
 if TYPE_CHECKING:
     from polystore.core.records import IfExists

@@ -11,7 +11,7 @@ from polystore.core.outcome import Outcome, is_successful
 from polystore.core.records import Framework, Transfer
 from polystore.testing.arrays import ArrayExample
 from polystore.testing.expect import done, expect
-from polystore.testing.framework_arrays import (
+from polystore.testing.frameworks.arrays import (
     CAST,
     COPIED,
     FREE,

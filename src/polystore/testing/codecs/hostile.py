@@ -11,12 +11,12 @@ from polystore.core.errors import Corrupt, Lossy, TooLarge, UnsupportedPayload
 from polystore.core.outcome import Outcome, is_successful
 from polystore.core.payload import LazyArray
 from polystore.core.records import Codec, Decoded, Limits, Readable
-from polystore.testing.codec_examples import CodecExample, bytes_of_item, source_of
-from polystore.testing.codec_trips import arrays_in, on_host, plain, taken
-from polystore.testing.damage import DamagedFile, files_of
+from polystore.testing.codecs.damage import DamagedFile, files_of
+from polystore.testing.codecs.examples import CodecExample, bytes_of_item, source_of
+from polystore.testing.codecs.trips import arrays_in, on_host, plain, taken
+from polystore.testing.codecs.watch import Watched, watched_decode
 from polystore.testing.expect import expect, refused
 from polystore.testing.sameness import difference
-from polystore.testing.watch import Watched, watched_decode
 
 __all__ = [
     "allocates_little",

@@ -23,7 +23,7 @@ from polystore.core.rois import (
     Shape,
 )
 from polystore.testing.arrays import ArrayExample, array_examples, large_arrays
-from polystore.testing.codec_options import options_of
+from polystore.testing.codecs.options import options_of
 from polystore.testing.dtypes import PLAIN_DTYPES
 from polystore.testing.samples import ArraysExample, Content, Sample, TableExample
 

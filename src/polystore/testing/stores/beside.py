@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from polystore.core.errors import AlreadyExists, NotFound
 from polystore.core.outcome import is_successful
 from polystore.testing.arrays import ArrayExample
-from polystore.testing.elsewhere import (
+from polystore.testing.expect import done, expect, refused
+from polystore.testing.sameness import difference
+from polystore.testing.stores.elsewhere import (
     Work,
     at_once,
     interrupted,
@@ -19,9 +21,7 @@ from polystore.testing.elsewhere import (
     started,
     switching,
 )
-from polystore.testing.expect import done, expect, refused
-from polystore.testing.sameness import difference
-from polystore.testing.trial import Trial, store_law
+from polystore.testing.stores.trial import Trial, store_law
 
 if TYPE_CHECKING:
     from polystore.core.item import Saved

@@ -13,9 +13,9 @@ from polystore.core.key import Key
 from polystore.core.outcome import is_successful
 from polystore.core.records import Encoded, IfExists, Readable
 from polystore.testing.arrays import ArrayExample
-from polystore.testing.elsewhere import Work, started
 from polystore.testing.expect import done, expect, refused
-from polystore.testing.trial import Trial, store_law
+from polystore.testing.stores.elsewhere import Work, started
+from polystore.testing.stores.trial import Trial, store_law
 
 if TYPE_CHECKING:
     from polystore.core.outcome import Outcome

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from polystore.core.errors import AlreadyExists, InvalidKey, LockTimeout
 from polystore.core.key import Key
-from polystore.testing.elsewhere import PATIENCE_S, started
 from polystore.testing.expect import done, expect, refused
-from polystore.testing.trial import Trial, reaches_out, store_law
+from polystore.testing.stores.elsewhere import PATIENCE_S, started
+from polystore.testing.stores.trial import Trial, reaches_out, store_law
 
 if TYPE_CHECKING:
     from polystore.core.outcome import Outcome

@@ -17,9 +17,9 @@ from polystore.core.table import Table
 from polystore.discover import default_registry
 from polystore.frameworks.handover import payload_on_host
 from polystore.testing.arrays import EveryDtype
-from polystore.testing.codec_examples import SIMPLE, CodecExample, bytes_of_item, source_of
-from polystore.testing.codec_options import options_of
-from polystore.testing.damage import files_of
+from polystore.testing.codecs.damage import files_of
+from polystore.testing.codecs.examples import SIMPLE, CodecExample, bytes_of_item, source_of
+from polystore.testing.codecs.options import options_of
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
 

@@ -18,8 +18,8 @@ from polystore.dispatch import Dispatcher
 from polystore.frameworks.numpy import NUMPY
 from polystore.steps.load import load
 from polystore.steps.save import save
-from polystore.testing.codec_examples import CodecExample, bytes_of_item, source_of
-from polystore.testing.codec_trips import on_host, plain, taken
+from polystore.testing.codecs.examples import CodecExample, bytes_of_item, source_of
+from polystore.testing.codecs.trips import on_host, plain, taken
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
 

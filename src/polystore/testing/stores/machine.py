@@ -11,8 +11,8 @@ from polystore.core.outcome import is_successful
 from polystore.core.records import IfExists
 from polystore.testing.expect import done, expect, refused, word_of
 from polystore.testing.sameness import difference
-from polystore.testing.tree import Answers, File, Folder, Link, Tree, folders_of
-from polystore.testing.trial import Trial, store_law
+from polystore.testing.stores.tree import Answers, File, Folder, Link, Tree, folders_of
+from polystore.testing.stores.trial import Trial, store_law
 
 __all__ = [
     "MACHINE_LAWS",

@@ -14,7 +14,7 @@ from polystore.steps.load import Load
 from polystore.steps.save import Save
 from polystore.testing.expect import done, expect, refused, word_of
 from polystore.testing.key_examples import CONFUSABLE, NO_KEYS, keys
-from polystore.testing.trial import Trial, store_law
+from polystore.testing.stores.trial import Trial, store_law
 
 if TYPE_CHECKING:
     from polystore.core.errors import StorageError

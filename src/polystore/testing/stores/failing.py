@@ -22,7 +22,7 @@ from polystore.testing.arrays import ArrayExample
 from polystore.testing.expect import done, expect, refused, word_of
 from polystore.testing.sameness import difference
 from polystore.testing.samples import payloads
-from polystore.testing.trial import Trial, store_law
+from polystore.testing.stores.trial import Trial, store_law
 
 if TYPE_CHECKING:
     from polystore.core.item import Saved

@@ -16,10 +16,10 @@ from polystore.files.locking import locked
 from polystore.files.removing import delete, ensure_directory
 from polystore.steps.load import Load
 from polystore.steps.save import Save
-from polystore.testing.content import change
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
-from polystore.testing.trial import Trial, store_law
+from polystore.testing.stores.content import change
+from polystore.testing.stores.trial import Trial, store_law
 
 if TYPE_CHECKING:
     from polystore.core.payload import LazyArray

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from polystore.core.outcome import is_successful
 from polystore.core.records import Codec
-from polystore.testing.codec_examples import SIMPLE, CodecExample, bytes_of_item
-from polystore.testing.codec_options import options_of
+from polystore.testing.codecs.examples import SIMPLE, CodecExample, bytes_of_item
+from polystore.testing.codecs.options import options_of
 
 __all__ = ["FOREIGN", "Damage", "DamagedFile", "damaged_files", "files_of"]
 

@@ -24,10 +24,10 @@ from polystore.core.outcome import is_successful
 from polystore.core.records import Encoded
 from polystore.discover import default_registry
 from polystore.testing.arrays import ArrayExample
-from polystore.testing.elsewhere import PATIENCE_S, interrupted
 from polystore.testing.expect import done, expect, refused
-from polystore.testing.locks import SHORT_S, lock_of
-from polystore.testing.trial import StandIn, Trial, reaches_out, store_law, trial_of
+from polystore.testing.stores.elsewhere import PATIENCE_S, interrupted
+from polystore.testing.stores.locks import SHORT_S, lock_of
+from polystore.testing.stores.trial import StandIn, Trial, reaches_out, store_law, trial_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,7 +40,7 @@ P = ParamSpec("P")
 
 _CHILD = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from polystore.testing.processes import do_task; do_task(sys.stdin.buffer)"
+    "from polystore.testing.stores.processes import do_task; do_task(sys.stdin.buffer)"
 )
 """What a child runs. It looks for modules where its parent does."""
 

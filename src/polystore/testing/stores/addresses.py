@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polystore.core.outcome import is_successful
 from polystore.steps.spec import from_spec, to_spec
 from polystore.testing.expect import done, expect
-from polystore.testing.trial import Trial, reaches_out, registry_with, store_law
+from polystore.testing.stores.trial import Trial, reaches_out, registry_with, store_law
 
 __all__ = ["ADDRESS_LAWS"]
 

@@ -25,8 +25,8 @@ from polystore.testing.arrays import (
     large_arrays,
 )
 from polystore.testing.expect import done, expect, refused
-from polystore.testing.framework_arrays import CAST, FREE, host, is_taken, on_host, same, taken
-from polystore.testing.framework_memory import (
+from polystore.testing.frameworks.arrays import CAST, FREE, host, is_taken, on_host, same, taken
+from polystore.testing.frameworks.memory import (
     arrives_by_dlpack,
     copies_when_told,
     is_placed,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from polystore.core.records import Codec
 from polystore.core.registry import Record
 from polystore.testing.arrays import every_dtype
-from polystore.testing.codec_examples import (
+from polystore.testing.codecs.damage import FOREIGN, damaged_files
+from polystore.testing.codecs.examples import (
     array_items,
     documents,
     items,
@@ -20,8 +21,8 @@ from polystore.testing.codec_examples import (
     tables,
     texts,
 )
-from polystore.testing.codec_files import is_saved_and_loaded, takes_its_own_options_only
-from polystore.testing.codec_hostile import (
+from polystore.testing.codecs.files import is_saved_and_loaded, takes_its_own_options_only
+from polystore.testing.codecs.hostile import (
     allocates_little,
     ends_or_refuses,
     foreign_ends_or_refuses,
@@ -32,14 +33,14 @@ from polystore.testing.codec_hostile import (
     passes_on_an_oserror,
     says_nothing,
 )
-from polystore.testing.codec_regions import (
+from polystore.testing.codecs.regions import (
     is_specified_as_decoded,
     keeps_to_the_limit_in_a_region,
     opens_without_reading_all,
     reads_the_region,
     refuses_no_region,
 )
-from polystore.testing.codec_trips import (
+from polystore.testing.codecs.trips import (
     comes_back,
     encodes_alike,
     every_dtype_comes_back,
@@ -51,7 +52,6 @@ from polystore.testing.codec_trips import (
     owns_what_it_decodes,
     tells_its_size,
 )
-from polystore.testing.damage import FOREIGN, damaged_files
 from polystore.testing.expect import expect
 from polystore.testing.law import Law, Make
 
