@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batches import close, pipeline_of
 from polystore import Outcome, Success
-from polystore.batch import LONG, WORTH, Pace, Stint
+from polystore.pace import LONG, WORTH, Pace, Stint
 
 
 @frozen

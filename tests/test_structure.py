@@ -39,6 +39,7 @@ LAYERS = (
     "pool",
     "dispatch",
     "task",
+    "pace",
     "batch",
     "files",
     "manager",

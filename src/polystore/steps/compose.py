@@ -60,12 +60,12 @@ class Pipeline(Generic[A_contra, B_co]):
     ) -> Iterator[tuple[A_contra, Outcome[B_co]]]:
         """Run the pipeline on many keys; give `(key, outcome)` for each, in order, as they come.
 
-        Lazy: it runs as far ahead as the workers need, never all at once. Without an `executor` it
-        makes a pool of `max_workers` threads (one per core; with 1, all runs in the caller's
-        thread); an executor that is given is used and not shut down. One item's failure is its
-        outcome, and the others go on. Ctrl-C, or dropping the iterator, cancels what has not begun
-        and waits for what has; whatever was saved is whole. `progress` shows a bar on the terminal
-        (extra `cli`).
+        Lazy: it runs as far ahead as the workers need, never all at once. Without `executor`
+        and `max_workers`, items run in threads or, where that is faster, in the caller's thread;
+        `max_workers=N` means N threads (1: the caller's). An executor that is given is used and not
+        shut down. One item's failure is its outcome, and the others go on. Ctrl-C, or dropping the
+        iterator, cancels what has not begun and waits for what has; whatever was saved is whole.
+        `progress` shows a bar on the terminal (extra `cli`).
 
         A process pool needs a pipeline that pickles, and refuses stores that only this process can
         see (`Unavailable`). An exception of the `keys` iterable itself is raised, after the
