@@ -114,3 +114,10 @@ update(plate, "a.json", lambda run: run)
 mirror(ReadOnlyConfig(disk), disk)
 create_symlink(disk, "a", Place(ReadOnlyConfig(disk), "b"))
 view = DiskConfig(root="view", links_to=(disk, DiskConfig(root="other")))
+
+
+def counted(run: Json) -> Json:
+    return run
+
+
+assert_type(update(DiskConfig(root="plate"), "a.json", counted, format=JSON), Outcome[Saved])

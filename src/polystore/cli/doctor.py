@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from polystore.builtin import EXTRAS
+from polystore.cli.escaping import printable
 from polystore.core.version import __version__
 from polystore.discover import GROUPS, default_registry
 
@@ -133,14 +134,14 @@ def _signal_name(number: int) -> str:
 def lines(found: Diagnosis) -> Iterator[str]:
     """Give the report, line by line."""
     yield f"polystore {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    yield f"in {_shown(str(Path(__file__).parents[1]))}, run by {_shown(sys.executable)}"
+    yield f"in {printable(str(Path(__file__).parents[1]))}, run by {printable(sys.executable)}"
     entries = found.entries
     yield from _section("stores", ((it.name, it.key.__name__) for it in entries.stores))
     yield from _section("formats", ((it.name, " ".join(it.key.suffixes)) for it in entries.formats))
     yield from _section("frameworks", ((it.name,) for it in entries.frameworks))
     plugins = ((it.name, it.value, it.group, it.package) for it in found.plugins)
     yield from _section("plugins", plugins)
-    yield from ("  FAILED " + _shown(str(error)) for error in entries.errors)
+    yield from ("  FAILED " + printable(str(error)) for error in entries.errors)
     yield from _section("packages", map(_package_row, found.packages))
 
 
@@ -154,7 +155,7 @@ def _package_row(package: Package) -> tuple[str, ...]:
 
 def _section(title: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """Give a title and rows whose columns stand below each other; the last one is not padded."""
-    shown = [[_shown(cell) for cell in row] for row in rows] or [["none"]]
+    shown = [[printable(cell) for cell in row] for row in rows] or [["none"]]
     yield ""
     yield title
     widths = [
@@ -164,8 +165,3 @@ def _section(title: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     for row in shown:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
         yield f"  {'  '.join(cells)}".rstrip()
-
-
-def _shown(text: str) -> str:
-    """Give the text with escapes for what does not print: a plugin's name can be anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from polystore.cli.escaping import printable
 from polystore.cli.places import counted, shown
-from polystore.cli.terminal import console, printable
+from polystore.cli.terminal import console
 from polystore.core.errors import Lossy
 from polystore.core.outcome import is_successful
 from polystore.core.version import __version__

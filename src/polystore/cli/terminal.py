@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["console", "printable", "progress", "waiting"]
+__all__ = ["console", "progress", "waiting"]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -45,12 +45,3 @@ def progress(total: int) -> Generator[Callable[[], None]]:
     ) as bar:
         job = bar.add_task("", total=total)
         yield lambda: bar.advance(job)
-
-
-def printable(text: str) -> str:
-    r"""Give the text with escapes for what does not print: no name of a file can move the cursor.
-
-    >>> printable("a\x1b[2J\n.tif")
-    'a\\x1b[2J\\n.tif'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

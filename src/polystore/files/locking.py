@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Never, TypeVar, cast
+from typing import TYPE_CHECKING, Never, TypeVar, cast, overload
 
 from polystore.boundary import called
 from polystore.core.errors import InvalidSpec, NotFound, UnsupportedPayload
@@ -17,7 +17,7 @@ from polystore.core.outcome import (
     is_outcome,
     is_successful,
 )
-from polystore.core.records import Sink, Source, Store
+from polystore.core.records import FileFormat, Sink, Source, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.target import Target, on_key, unchangeable
 from polystore.steps.apply import Apply
@@ -63,6 +63,7 @@ def locked(
     return on_key(store, key, dispatcher, lambda target: _held(target, fn, timeout))
 
 
+@overload
 def update(
     store: Store[L, S],
     key: KeyLike,
@@ -70,30 +71,51 @@ def update(
     timeout: float = LOCK_TIMEOUT_S,
     *,
     dispatcher: Dispatcher | None = None,
+) -> Outcome[Saved]: ...
+@overload
+def update(
+    store: Store[Payload, Payload],
+    key: KeyLike,
+    fn: Callable[[T | None], T],
+    timeout: float = LOCK_TIMEOUT_S,
+    *,
+    format: FileFormat[T],
+    dispatcher: Dispatcher | None = None,
+) -> Outcome[Saved]: ...
+def update(  # noqa: PLR0913 - what is updated, by what, and how
+    store: Store[L, S],
+    key: KeyLike,
+    fn: Callable[[T | None], T] | Callable[[L | None], S],
+    timeout: float = LOCK_TIMEOUT_S,
+    *,
+    format: FileFormat[T] | None = None,
+    dispatcher: Dispatcher | None = None,
 ) -> Outcome[Saved]:
     """Replace what is under a key by what a function makes of it, under the key's lock.
 
     The function is given the payload, or `None` where nothing is stored, and gives the new one,
     which is saved whole: of any number of updates at once, in threads and processes, none is lost.
     Metadata and history stay, but for the axes where their number changes, as in `apply`. Where a
-    link is, a file replaces it: update the key that it leads to.
+    link is, a file replaces it: update the key that it leads to. `format` is as in `load`: it says
+    what the file is, and to a type checker what the function is given.
 
     If the function raises, it is `FunctionFailed`, and what was stored is as it was; likewise if
     the new payload cannot be saved, if what is there cannot be loaded, and on `LockTimeout`.
 
-    >>> from polystore import Json, MemoryConfig
-    >>> memory = MemoryConfig(name="doctest-update")
-    >>> def one_more(count: object) -> Json:
+    >>> from polystore import JSON, DiskConfig, Json, load
+    >>> import tempfile
+    >>> disk = DiskConfig(root=tempfile.mkdtemp())
+    >>> def one_more(count: Json) -> Json:
     ...     return count + 1 if isinstance(count, int) else 1
-    >>> done = [update(memory, "count.json", one_more) for _ in range(3)]
-    >>> from polystore import load
-    >>> load(memory)("count.json").map(lambda item: item.payload)
+    >>> done = [update(disk, "count.json", one_more, format=JSON) for _ in range(3)]
+    >>> load(disk)("count.json").map(lambda item: item.payload)
     <Success: 3>
     """
     used = dispatcher or default_dispatcher()
 
     def updated(target: Target) -> Outcome[Saved]:
-        return _held(target, lambda: _replaced(used, store, target, fn), timeout)
+        load = Load[object](cast("Source[Payload]", store), format)
+        return _held(target, lambda: _replaced(used, load, target, fn), timeout)
 
     return on_key(store, key, used, updated)
 
@@ -121,15 +143,13 @@ def _is_other(given: object) -> bool:
 
 
 def _replaced(
-    dispatcher: Dispatcher, store: Store[L, S], target: Target, fn: Callable[[L | None], S]
+    dispatcher: Dispatcher, load: Load[object], target: Target, fn: Callable[..., object]
 ) -> Outcome[Saved]:
-    sink: Sink[object] = cast("Sink[object]", store)
-    source: Source[Payload] = cast("Source[Payload]", store)
-    loaded = dispatcher.run(Load[object](source), target.key)
+    sink = cast("Sink[object]", target.config)
+    loaded = dispatcher.run(load, target.key)
     if not is_successful(loaded) and isinstance(loaded.failure(), NotFound):
         loaded = Success(Item(target.key, None))
-    step = Apply(cast("Callable[[object], object]", fn))
-    new = and_then(loaded, lambda item: dispatcher.run(step, item))
+    new = and_then(loaded, lambda item: dispatcher.run(Apply(fn), item))
     return and_then(new, lambda item: dispatcher.run(Save(sink, "replace"), item))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Concatenate, Literal, Never, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Concatenate, Literal, Never, ParamSpec, TypeVar, cast, overload
 
 from attrs import field, frozen
 
@@ -395,15 +395,39 @@ class FileManager:
 
         return and_then(self.store(to), into)
 
+    @overload
     def update(
         self,
         key: KeyLike,
         backend: str,
         fn: Callable[[Payload | None], Payload],
         timeout: float = LOCK_TIMEOUT_S,
+    ) -> Outcome[Saved]: ...
+    @overload
+    def update(
+        self,
+        key: KeyLike,
+        backend: str,
+        fn: Callable[[T | None], T],
+        timeout: float = LOCK_TIMEOUT_S,
+        *,
+        format: FileFormat[T],
+    ) -> Outcome[Saved]: ...
+    def update(
+        self,
+        key: KeyLike,
+        backend: str,
+        fn: Callable[..., object],
+        timeout: float = LOCK_TIMEOUT_S,
+        *,
+        format: FileFormat[object] | None = None,
     ) -> Outcome[Saved]:
         """Replace what is under a key by what a function makes of it, under the key's lock."""
-        return self._do(locking.update, backend, key, fn, timeout)
+        change = cast("Callable[[Payload | None], Payload]", fn)
+        if format is None:
+            return self._do(locking.update, backend, key, change, timeout)
+        kind = cast("FileFormat[Payload]", format)
+        return self._do(locking.update, backend, key, change, timeout, format=kind)
 
     def locked(
         self,

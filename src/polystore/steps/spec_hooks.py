@@ -6,7 +6,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import TypeVar, Union, cast, get_args, get_origin
+from typing import Literal, TypeVar, Union, cast, get_args, get_origin
 
 from attrs import frozen
 from cattrs import Converter, ForbiddenExtraKeysError, transform_error
@@ -159,6 +159,7 @@ def reader(registry: Registry, functions: Mapping[str, Callable[..., object]]) -
         (_is_items_or_function, hooks.items_or_function),
         (_is_index_part, hooks.index_part),
         (_is_tuple, hooks.tuple_of),
+        (_is_choice, _choice),
     ):
         converter.register_structure_hook_func(fits, hook)
     for primitive in (str, int, float, bool):
@@ -312,6 +313,16 @@ def _strict(kind: type[T], value: object) -> T:
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise TypeError(f"{value!r} is not {_PRIMITIVES[kind]}")
     return cast("T", value)
+
+
+def _is_choice(kind: object) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _choice(value: object, kind: object) -> object:
+    if value not in get_args(kind):
+        raise ValueError(f"{value!r} is none of {', '.join(map(repr, get_args(kind)))}")
+    return value
 
 
 def _with_arguments(kind: type[object]) -> type[object]:

@@ -45,14 +45,15 @@ def _name_of(
 ) -> tuple[str, str]:
     """Give the name of a value in the first module that has it, and the line that imports it."""
     for module in modules:
-        for name, held in cast("dict[str, object]", vars(module)).items():
+        held_by: dict[str, object] = getattr(module, "__dict__", {})  # not all are modules
+        for name, held in tuple(held_by.items()):
             if held is value and not name.startswith("_"):
                 return name, f"from {module.__name__} import {name}"
     return placeholder, f"# {placeholder}: {words}, which has no name in a module"
 
 
 def _modules(record: Record, make: object) -> Iterator[ModuleType]:
-    """Give the modules that may name the two: the maker's, and those of the record's functions."""
+    """Give the modules that may name the two: the maker's, the functions', then every other."""
     names = (each.name for each in fields(type(record)))
     makers = (make, *(cast("object", getattr(record, name)) for name in names))
     seen: set[str] = set()
@@ -61,3 +62,5 @@ def _modules(record: Record, make: object) -> Iterator[ModuleType]:
         if isinstance(name, str) and name not in seen and name in sys.modules:
             seen.add(name)
             yield sys.modules[name]
+    # A record's functions may all be of other modules: partial ones, or those of another record.
+    yield from tuple(sys.modules.values())
