@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Never, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Never, TypeAlias, TypeVar, cast, overload
 
 from polystore.boundary import called
 from polystore.core.errors import InvalidSpec, NotFound, UnsupportedPayload
@@ -27,11 +27,14 @@ from polystore.steps.save import Save
 if TYPE_CHECKING:
     from polystore.core.payload import Payload
 
-__all__ = ["LOCK_TIMEOUT_S", "locked", "update"]
+__all__ = ["LOCK_TIMEOUT_S", "Change", "locked", "update"]
 
 T = TypeVar("T")
 L = TypeVar("L")
 S = TypeVar("S")
+
+Change: TypeAlias = Callable[[T | None], T]
+"""A function from what is stored, `None` for nothing, to what is stored instead."""
 
 LOCK_TIMEOUT_S = 10.0
 """Seconds that `locked` and `update` wait for a lock unless told otherwise."""
@@ -76,7 +79,7 @@ def update(
 def update(
     store: Store[Payload, Payload],
     key: KeyLike,
-    fn: Callable[[T | None], T],
+    fn: Change[T],
     timeout: float = LOCK_TIMEOUT_S,
     *,
     format: FileFormat[T],
@@ -85,7 +88,7 @@ def update(
 def update(  # noqa: PLR0913 - what is updated, by what, and how
     store: Store[L, S],
     key: KeyLike,
-    fn: Callable[[T | None], T] | Callable[[L | None], S],
+    fn: Change[T] | Callable[[L | None], S],
     timeout: float = LOCK_TIMEOUT_S,
     *,
     format: FileFormat[T] | None = None,

@@ -14,10 +14,10 @@ from polystore.core.payload import HostArray, LazyArray, Payload
 from polystore.core.records import FileFormat, IfExists, Place, Sink, Source, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files import asking, copying, linking, listing, locking, removing, stack
-from polystore.files.locking import LOCK_TIMEOUT_S
+from polystore.files.locking import LOCK_TIMEOUT_S, Change
 from polystore.manager.environment import stores_in_environment
 from polystore.manager.gather import gathered
-from polystore.manager.named import AnyStore, by_name, find, key_text, of_kind
+from polystore.manager.named import AnyStore, by_name, find, key_text, of_kind, step_of
 from polystore.manager.settings import stores_in_file
 from polystore.steps.compose import Step, compose
 from polystore.steps.load import Load
@@ -147,7 +147,7 @@ class FileManager:
         lazy: bool = False,
     ) -> Outcome[Item[object]]:
         """Load one item."""
-        step = self._step(backend, lambda store: Load[object](store, format, lazy))
+        step = step_of(self.stores, backend, lambda store: Load[object](store, format, lazy))
         return self.dispatcher.run(step, key)
 
     def save(
@@ -158,7 +158,7 @@ class FileManager:
         options: object = None,
     ) -> Outcome[Saved]:
         """Save one item under its key."""
-        step = self._step(backend, lambda store: Save[Payload](store, if_exists, options))
+        step = step_of(self.stores, backend, lambda store: Save[Payload](store, if_exists, options))
         return self.dispatcher.run(step, item)
 
     @overload
@@ -188,7 +188,7 @@ class FileManager:
         or `Pipeline.map`. An iterable that raises ends the batch with a `FunctionFailed`; every
         outcome before it is kept.
         """
-        step = self._step(backend, lambda store: Load[object](store, format))
+        step = step_of(self.stores, backend, lambda store: Load[object](store, format))
         pairs = map_keys(self.dispatcher, compose(step), keys, max_workers=max_workers)
         return gathered(pairs, lambda key: key)
 
@@ -204,7 +204,7 @@ class FileManager:
 
         Items that an iterable makes one by one are let go one by one.
         """
-        step = self._step(backend, lambda store: Save[Payload](store, if_exists, options))
+        step = step_of(self.stores, backend, lambda store: Save[Payload](store, if_exists, options))
         pairs = map_keys(self.dispatcher, compose(step), items, max_workers=max_workers)
         return gathered(pairs, key_text)
 
@@ -375,13 +375,8 @@ class FileManager:
         """Make a link under a key to another key of the store, or of the store `target_backend`."""
 
         def to(store: Source[object] | None) -> Outcome[Key]:
-            return self._do(
-                linking.create_symlink,
-                backend,
-                key,
-                target if store is None else Place(store, str(target)),
-                if_exists=if_exists,
-            )
+            place = target if store is None else Place(store, str(target))
+            return self._do(linking.create_symlink, backend, key, place, if_exists=if_exists)
 
         return and_then(self._other(target_backend, key), to)
 
@@ -397,18 +392,14 @@ class FileManager:
 
     @overload
     def update(
-        self,
-        key: KeyLike,
-        backend: str,
-        fn: Callable[[Payload | None], Payload],
-        timeout: float = LOCK_TIMEOUT_S,
+        self, key: KeyLike, backend: str, fn: Change[Payload], timeout: float = LOCK_TIMEOUT_S
     ) -> Outcome[Saved]: ...
     @overload
     def update(
         self,
         key: KeyLike,
         backend: str,
-        fn: Callable[[T | None], T],
+        fn: Change[T],
         timeout: float = LOCK_TIMEOUT_S,
         *,
         format: FileFormat[T],
@@ -423,10 +414,7 @@ class FileManager:
         format: FileFormat[object] | None = None,
     ) -> Outcome[Saved]:
         """Replace what is under a key by what a function makes of it, under the key's lock."""
-        change = cast("Callable[[Payload | None], Payload]", fn)
-        if format is None:
-            return self._do(locking.update, backend, key, change, timeout)
-        kind = cast("FileFormat[Payload]", format)
+        change, kind = cast("Change[Payload]", fn), cast("FileFormat[Payload]", format)
         return self._do(locking.update, backend, key, change, timeout, format=kind)
 
     def locked(
@@ -457,12 +445,3 @@ class FileManager:
     def _other(self, backend: str | None, key: object) -> Outcome[Store[Payload, Payload] | None]:
         """Give the store of a second name, which may be left out."""
         return Success(None) if backend is None else find(self.stores, backend, key)
-
-    def _step(
-        self, backend: str, make: Callable[[Store[Payload, Payload]], Callable[[A], Outcome[B]]]
-    ) -> Callable[[A], Outcome[B]]:
-        """Give the step of a store, or one that refuses every value for the wrong name."""
-        store = find(self.stores, backend)
-        if is_successful(store):
-            return make(store.unwrap())
-        return lambda value: Failure(find(self.stores, backend, value).failure())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Never, TypeAlias, TypeVar, cast
 
 from polystore.core.errors import BackendNotRegistered
-from polystore.core.outcome import Failure, Outcome, Success
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import Payload
 from polystore.core.records import Sink, Source, Store
 
-__all__ = ["AnyStore", "NamedStores", "by_name", "find", "key_text", "of_kind"]
+__all__ = ["AnyStore", "NamedStores", "by_name", "find", "key_text", "of_kind", "step_of"]
 
+A = TypeVar("A")
+B = TypeVar("B")
 C = TypeVar("C")
 
 AnyStore: TypeAlias = "Source[object] | Sink[Never]"
@@ -96,3 +98,20 @@ def of_kind(config: object, kind: type[C], name: str) -> Outcome[C]:
             "Ask for the type that it is.",
         )
     )
+
+
+def step_of(
+    stores: NamedStores,
+    name: str,
+    make: Callable[[Store[Payload, Payload]], Callable[[A], Outcome[B]]],
+) -> Callable[[A], Outcome[B]]:
+    """Give the step of a store, or one that refuses every value for the wrong name.
+
+    >>> from polystore import load
+    >>> print(step_of((), "disk", load)("a.npy").failure().key)
+    a.npy
+    """
+    store = find(stores, name)
+    if is_successful(store):
+        return make(store.unwrap())
+    return lambda value: Failure(find(stores, name, value).failure())
