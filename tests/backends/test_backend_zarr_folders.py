@@ -76,6 +76,7 @@ def test_what_stands_in_a_folder(store: ZarrConfig) -> None:
         **dict.fromkeys(("a", "damaged"), "file"),
         **dict.fromkeys(("g", "empty", "plain"), "folder"),
         **dict.fromkeys(("in", "out"), "link"),
+        **dict.fromkeys(("old", "notes.txt"), "other"),
     }
     assert children(store, "g").unwrap() == {"g/b": "file"}
     assert error_of(children(store, "a")) == "NotADirectory"

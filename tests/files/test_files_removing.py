@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Never, cast
 
+import numpy as np
 import pytest
 from attrs import evolve
 from deleting import deletes_p
@@ -14,6 +16,8 @@ from file_stores import SHELF, Shelf, Site, error_of, on_every_store, site_of
 from polystore import (
     Dispatcher,
     Failure,
+    InvalidKey,
+    Item,
     Key,
     NotAFile,
     Outcome,
@@ -21,8 +25,10 @@ from polystore import (
     PermissionDenied,
     ReadOnly,
     ReadOnlyConfig,
+    Save,
     Store,
     UnsupportedOperation,
+    ZarrConfig,
     collect_dirs_and_files,
     copy,
     create_symlink,
@@ -147,19 +153,61 @@ def test_links_are_deleted_and_what_they_lead_to_stays(tmp_path: Path) -> None:
     assert keys_of(site) == ("keep/a.npy",)
 
 
-def test_what_is_not_the_store_s_own_keeps_the_whole_tree(tmp_path: Path) -> None:
-    site = site_of("zarr", tmp_path).with_keys("p/a", "p/q/b")
-    foreign = tmp_path / "a.zarr" / "p" / "q" / "notes.txt"
-    foreign.write_text("mine")
-    outcome = delete_tree(site.config, "p", dispatcher=site.dispatcher)
-    assert foreign.read_text() == "mine"
-    assert error_of(outcome) in {"NotAFile", "NotADirectory", "InvalidKey"}
+def make_foreign(path: Path, kind: str) -> None:
+    """Make what is no store's own, or not a Zarr store's."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "file":
+        path.write_text("mine")
+    else:
+        path.mkdir()
+        if kind == "version 2":
+            (path / ".zarray").write_text("{}")
+        elif kind == "damaged":
+            (path / "zarr.json").write_text("{")
+            (path / "below").mkdir()
+            (path / "below" / "zarr.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign"),
+    [
+        ("disk", "pipe"),
+        *(("zarr", it) for it in ("pipe", "file", "folder", "version 2", "damaged")),
+    ],
+)
+@pytest.mark.parametrize("name", ["x", "back\\slash", ".zattrs", "\udcff"])
+def test_what_is_not_the_store_s_own_keeps_the_whole_tree(
+    site: Site, tmp_path: Path, kind: str, foreign: str, name: str
+) -> None:
+    """It is deep in the tree, and much of that is listed before it."""
+    config, run = site.config, site.dispatcher
+    root = tmp_path / ("disk" if kind == "disk" else "a.zarr")
+    shown = list_dir(config, "p/q", dispatcher=run).unwrap()
+    make_foreign(root / "p/q" / name, foreign)
+    before = sorted(root.rglob("*"))
+    error = delete_tree(config, "p", dispatcher=run).failure()
+    listed = name != "x" and foreign in ("folder", "damaged")  # and so its name has to be a key
+    assert (type(error), error.key) == (InvalidKey if listed else NotAFile, f"p/q/{name}")
+    assert sorted(root.rglob("*")) == before
+    if foreign in ("pipe", "file", "version 2"):
+        assert list_dir(config, "p/q", dispatcher=run).unwrap() == shown
+
+
+def test_a_plain_folder_of_a_zarr_store_keeps_the_groups_below_it(tmp_path: Path) -> None:
+    site = site_of("zarr", tmp_path)
     plain = tmp_path / "a.zarr" / "plain"
-    (plain / "below").mkdir(parents=True)
-    for key in ("plain", "plain/below"):
-        assert error_of(delete_tree(site.config, key, dispatcher=site.dispatcher)) != ""
-        assert error_of(delete(site.config, key, dispatcher=site.dispatcher)) != ""
-    assert (plain / "below").is_dir()
+    (plain / "empty").mkdir(parents=True)
+    (plain / "below").mkdir()
+    site.dispatcher.run(Save(ZarrConfig(root=plain / "below")), Item("b", np.arange(3))).unwrap()
+    assert keys_of(site) == ("plain/below/b",)
+    assert list_dir(site.config, dispatcher=site.dispatcher).unwrap() == ("plain",)
+    for key in ("plain", "plain/empty"):
+        for remove in (delete, delete_tree):
+            error = remove(site.config, key, dispatcher=site.dispatcher).failure()
+            assert (type(error), error.key) == (NotAFile, key)
+    assert (plain / "empty").is_dir()
+    assert delete_tree(site.config, "plain/below", dispatcher=site.dispatcher).unwrap() == 1
 
 
 def test_a_tree_that_was_half_deleted_is_deleted_by_the_next_call() -> None:

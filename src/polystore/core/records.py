@@ -231,11 +231,15 @@ class Stat:
 class Child:
     """One of the things that stand directly in a folder: a file or array, a folder, or a link.
 
-    The target of a link is not looked at.
+    The target of a link is not looked at. What the store neither loads nor deletes is `"other"`: a
+    pipe on disk, a plain file beside the arrays of a Zarr store. It is not listed, and its name
+    need not be a key. `own` is false for that, and for whatever else the store would not delete,
+    but shows: a plain folder in a Zarr store, with arrays below it.
     """
 
     key: Key
-    kind: Literal["file", "folder", "link"]
+    kind: Literal["file", "folder", "link", "other"]
+    own: bool = True
 
 
 @frozen

@@ -178,7 +178,7 @@ def list_dir(
         for page in children(target):
             if not is_successful(page):
                 return Failure(_strict(page.failure(), target))
-            found.extend(child.key for child in page.unwrap())
+            found.extend(child.key for child in page.unwrap() if child.kind != "other")
         return Success(_in_order(found))
 
     return on_folder(store, folder, dispatcher, listed)

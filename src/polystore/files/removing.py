@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Never
 
 from attrs import evolve
 
-from polystore.core.errors import InvalidKey, NotADirectory, NotFound, StorageError
+from polystore.core.errors import InvalidKey, NotADirectory, NotAFile, NotFound, StorageError
 from polystore.core.key import Key, KeyLike
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import Sink, Stat
 from polystore.files.asking import stat_of
 from polystore.files.target import Target, on_folder, on_key, unchangeable, unsupported
-from polystore.files.walking import Below, has_listing, walked
+from polystore.files.walking import Below, children, has_listing, is_own, walked
 
 if TYPE_CHECKING:
     from polystore.dispatch import Dispatcher
@@ -74,9 +74,10 @@ def delete_tree(
     - The root itself is refused (`InvalidKey`): `""`, `"."`, its absolute path.
     - A file is refused (`NotADirectory`), and so is a link, and what lies behind one: links below
       the folder are deleted, and what they lead to stays. `delete` deletes a file or a link.
-    - All is listed before anything is deleted: if something below cannot be listed, because it is
-      not the store's own, has a name that is no key, or may not be read, that is the failure, and
-      everything is still there.
+    - All is listed before anything is deleted: if something below is not the store's own
+      (`NotAFile`), has a name that is no key, or may not be read, that is the failure, and
+      everything is still there. A pipe is no store's own, and a Zarr store's own are its arrays,
+      its groups, and links.
     - It is not one step. Deepest folders go first; if it fails or is killed on the way, what is
       left is a smaller tree, and the same call deletes the rest. What another writer saves below
       the folder meanwhile stays, and so do the folders around it: `NotAFile`.
@@ -120,7 +121,25 @@ def _refused(target: Target) -> StorageError | None:
         problem = _no_folder(at, found.unwrap(), target)
         if problem is not None:
             return problem
-    return None
+    return None if _is_own(target) else _not_own(target, target.key)
+
+
+def _is_own(target: Target) -> bool:
+    """Whether a folder is the store's own, as what stands beside it in the folder above says."""
+    if target.backend.children is None:
+        return True
+    above = target.at(Key(target.key.rpartition("/")[0]))
+    beside = (child for page in children(above) for child in page.value_or(()))
+    return next((is_own(child) for child in beside if child.key == target.key), True)
+
+
+def _not_own(target: Target, key: Key) -> NotAFile:
+    return NotAFile(
+        key,
+        target.config,
+        f"{key!r} is not the store's own, which neither loads nor deletes it.",
+        "Move it away, or delete it by other means: a tree is deleted only as a whole.",
+    )
 
 
 def _no_folder(at: Target, found: Stat, target: Target) -> StorageError | None:
@@ -143,6 +162,8 @@ def _tree_deleted(target: Target) -> Outcome[int]:
 
 
 def _all_deleted(target: Target, below: Below) -> Outcome[int]:
+    if below.others:
+        return Failure(_not_own(target, below.others[0]))
     count = 0
     for key in (*below.files, *below.links):
         done = _gone(target.at(key))

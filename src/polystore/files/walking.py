@@ -14,7 +14,7 @@ from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Child, Page
 from polystore.files.target import Target, located, unsupported
 
-__all__ = ["Below", "Found", "children", "direct_files", "has_listing", "pages", "walked"]
+__all__ = ["Below", "Found", "children", "direct_files", "has_listing", "is_own", "pages", "walked"]
 
 T = TypeVar("T")
 
@@ -25,11 +25,15 @@ because it is listed, moved and deleted like one."""
 
 @frozen
 class Below:
-    """What is below a folder: `folders` from the top down, `links` to folders, and `files`."""
+    """What is below a folder: `folders` from the top down, `links` to folders, and `files`.
+
+    `others` are not the store's own; some of them are folders or files, too.
+    """
 
     folders: tuple[Key, ...]
     links: tuple[Key, ...]
     files: tuple[Key, ...]
+    others: tuple[Key, ...]
 
 
 def has_listing(target: Target) -> bool:
@@ -71,6 +75,7 @@ def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
     folders: list[Key] = []
     links: list[Key] = []
     files: list[Key] = []
+    others: list[Key] = []
     waiting = [target]
     for current in waiting:
         for page in children(current):
@@ -78,6 +83,7 @@ def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
                 if _went(page.failure(), current, target):
                     break
                 return Failure(page.failure())
+            others.extend(child.key for child in page.unwrap() if not is_own(child))
             for child in page.unwrap():
                 kind = _kind(target, child)
                 if kind == "file":
@@ -88,7 +94,12 @@ def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
                     folders.append(child.key)
                     if recursive:
                         waiting.append(target.at(child.key))
-    return Success(Below(tuple(folders), tuple(links), tuple(files)))
+    return Success(Below(tuple(folders), tuple(links), tuple(files), tuple(others)))
+
+
+def is_own(child: Child) -> bool:
+    """Whether a child is the store's own, to be deleted by it."""
+    return child.own and child.kind != "other"
 
 
 def _went(error: StorageError, current: Target, top: Target) -> bool:
@@ -97,10 +108,13 @@ def _went(error: StorageError, current: Target, top: Target) -> bool:
 
 
 def _kind(target: Target, child: Child) -> Found | None:
-    """Say what a child is; `None` for a link that is gone by now, or leads to a pipe or a device.
+    """Say what a child is; `None` for what is no file of the store, by way of a link or not.
 
-    What a link leads to that may not be looked at is a file: reading it says why.
+    A link that is gone by now is none, either. What a link leads to that may not be looked at is a
+    file: reading it says why.
     """
+    if child.kind == "other":
+        return None
     if child.kind != "link":
         return child.kind
     status = target.backend.stat

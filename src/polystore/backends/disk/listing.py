@@ -131,10 +131,10 @@ def _named(fd: int, prefix: str, batch: list[os.DirEntry[str]], odd: list[Storag
             sweep(fd, entry.name)
             continue
         key = parse_key(prefix + entry.name)
-        if is_successful(key):
-            keys.append(key.unwrap())
+        if is_successful(key) or _kind(entry) == "other":
+            keys.append(key.value_or(Key(prefix + entry.name)))
             entries.append(entry)
-        elif _kind(entry):
+        else:
             odd.append(_renamed_please(key.failure()))
     return keys, entries
 
@@ -160,17 +160,14 @@ def children(
 ) -> Iterator[Outcome[tuple[Child, ...]]]:
     """Give what stands directly in a folder of a disk store, in no order; links are not followed.
 
-    What is left out, and what is a failure, is as in `pages`.
+    Pipes, sockets and devices are `"other"`. What is a failure is as in `pages`.
     """
     odd: list[StorageError] = []
     try:
         fd = open_folder(config.root, folder, config.links_to)
         try:
             for named, entries in _found_in(fd, f"{folder}/" if folder else "", odd):
-                pairs = zip(named, entries, strict=True)
-                yield Success(
-                    tuple(Child(key, kind) for key, entry in pairs if (kind := _kind(entry)))
-                )
+                yield Success(tuple(map(_child, named, entries)))
         finally:
             os.close(fd)
     except OSError as error:
@@ -178,9 +175,14 @@ def children(
     yield from (Failure(evolve(error, config=config)) for error in odd)
 
 
-def _kind(entry: os.DirEntry[str]) -> Literal["file", "folder", "link"] | None:
+def _child(key: Key, entry: os.DirEntry[str]) -> Child:
+    kind = _kind(entry)
+    return Child(key, kind, own=kind != "other")
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["file", "folder", "link", "other"]:
     if entry.is_file(follow_symlinks=False):
         return "file"
     if entry.is_dir(follow_symlinks=False):
         return "folder"
-    return "link" if entry.is_symlink() else None
+    return "link" if entry.is_symlink() else "other"

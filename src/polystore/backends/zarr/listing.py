@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from attrs import evolve, field, frozen
 
@@ -16,11 +16,13 @@ from polystore.backends.oserrors import from_os
 from polystore.backends.whole import sweep
 from polystore.backends.zarr.groups import no_group
 from polystore.backends.zarr.node import (
+    DOCUMENT,
     RESERVED,
     Node,
     array_above,
     node_at,
     open_folder,
+    refuse_all_but_arrays,
 )
 from polystore.backends.zarr.reading import ZarrFolder, guarded
 from polystore.configs import ZarrConfig
@@ -34,12 +36,15 @@ __all__ = ["list_arrays", "list_children"]
 # What is said of a folder that is gone, is a file or a link now, or leads out of the root.
 _NONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV)
 
-_KINDS: dict[Node, Literal["file", "folder"]] = {
+_KINDS: dict[Node, Literal["file", "folder", "other"]] = {
     "array": "file",
     "damaged": "file",
     "group": "folder",
     "plain": "folder",
+    "version 2": "other",
 }
+
+_Entry: TypeAlias = Literal["folder", "link", "other"]
 
 
 @frozen
@@ -96,8 +101,9 @@ def _pages_of(walk: _Walk, folder: str) -> Iterator[Outcome[Page]]:
     """Give the keys in one folder, and put the folders in it on the list of those to come."""
     below = f"{folder}/" if folder else ""
     try:
-        for name, is_link in _names_in(walk.root, folder):
-            _see(walk, below + name, is_link)
+        for name, entry in _names_in(walk.root, folder):
+            if entry != "other":
+                _see(walk, below + name, entry == "link")
             if len(walk.keys) == PAGE_MAX:
                 yield Success(tuple(walk.keys))
                 walk.keys.clear()
@@ -137,8 +143,9 @@ def _renamed_please(error: StorageError) -> StorageError:
 def list_children(store: ZarrFolder, folder: str, /) -> Iterator[Outcome[tuple[Child, ...]]]:
     """Give the arrays, folders and links that stand directly in a folder, page by page.
 
-    Files of others, and folders of Zarr's version 2, are left out. Failures are as for
-    `list_arrays`.
+    What is not Zarr's, nor a folder, is `"other"`, and so are folders of Zarr's version 2. Plain
+    folders are not `own`, nor is a node whose `zarr.json` is damaged, and that has others below it.
+    Failures are as for `list_arrays`.
     """
     config = store.config
     opened = guarded(lambda: _opened(config, folder), folder, config)
@@ -157,8 +164,8 @@ def _children(root: int, folder: str, config: ZarrConfig) -> Iterator[Outcome[tu
     page: list[Child] = []
     problems: list[StorageError] = []
     try:
-        for name, is_link in _names_in(root, folder):
-            child = _child(root, below + name, is_link=is_link)
+        for name, entry in _names_in(root, folder):
+            child = _child(root, below + name, entry)
             if not is_successful(child):
                 problems.append(evolve(child.failure(), config=config))
             elif (found := child.unwrap()) is not None:
@@ -172,21 +179,36 @@ def _children(root: int, folder: str, config: ZarrConfig) -> Iterator[Outcome[tu
     yield from map(Failure, problems)
 
 
-def _child(root: int, path: str, *, is_link: bool) -> Outcome[Child | None]:
-    """Give a child of a folder, or `None` for what is not of Zarr's."""
+def _child(root: int, path: str, entry: _Entry) -> Outcome[Child | None]:
+    """Give a child of a folder, or `None` for what is gone by now."""
     key = parse_key(path, None, RESERVED)
     try:
-        kind = "link" if is_link else _KINDS.get(node_at(root, path))
+        kind, own = (entry, entry == "link") if entry != "folder" else _folder_at(root, path)
     except OSError as error:
         return Success(None) if error.errno in _NONE else Failure(from_os(error, path, None))
-    if kind is None:
-        return Success(None)
-    child = key.map(lambda it: Child(it, kind))
+    if kind == "other":
+        return Success(Child(Key(path), kind, own))
+    child = key.map(lambda it: Child(it, kind, own))
     return child if is_successful(child) else Failure(_renamed_please(child.failure()))
 
 
-def _names_in(root: int, folder: str) -> Iterator[tuple[str, bool]]:
-    """Give the names in a folder, but those of files, and whether each is a link's; and sweep."""
+def _folder_at(root: int, path: str) -> tuple[Literal["file", "folder", "other"], bool]:
+    """Say what a folder is, and whether it is Zarr's own, to be deleted."""
+    node = node_at(root, path)
+    if node != "damaged":
+        return _KINDS[node], node in ("array", "group")
+    folder = open_folder(root, path)
+    try:
+        refuse_all_but_arrays(folder)
+    except IsADirectoryError:
+        return "file", False
+    finally:
+        os.close(folder)
+    return "file", True
+
+
+def _names_in(root: int, folder: str) -> Iterator[tuple[str, _Entry]]:
+    """Give the names in a folder, but `zarr.json`, and what each is to the system; and sweep."""
     fd = open_folder(root, folder)
     try:
         with os.scandir(fd) as entries:
@@ -194,7 +216,11 @@ def _names_in(root: int, folder: str) -> Iterator[tuple[str, bool]]:
                 if entry.name.startswith(HIDDEN_PREFIX):
                     sweep(fd, entry.name)
                     sweep_folder(fd, entry.name)
-                elif not entry.is_file(follow_symlinks=False):
-                    yield entry.name, entry.is_symlink()
+                elif entry.is_dir(follow_symlinks=False):
+                    yield entry.name, "folder"
+                elif entry.is_symlink():
+                    yield entry.name, "link"
+                elif entry.name != DOCUMENT:
+                    yield entry.name, "other"
     finally:
         os.close(fd)
