@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polystore.core.records import Readable
-from polystore.formats.stream import ReadableFile, Recorder
+from polystore.formats.stream import ReadableFile, Recorder, read_small, readable_of
 
 Step: TypeAlias = "tuple[int, bytes]"
 
@@ -89,3 +89,21 @@ def test_an_error_of_the_store_is_kept() -> None:
         file.read(1)
     assert file.failure is not None
     assert file.failure.errno == errno.EIO
+
+
+@pytest.mark.parametrize(("size", "is_small"), [(0, True), (2**16, True), (2**16 + 1, False)])
+def test_a_small_source_is_read_whole(size: int, is_small: bool) -> None:
+    content = os.urandom(size)
+    assert read_small(source_of(content)) == (content if is_small else None)
+
+
+def test_a_small_source_that_shrinks_is_left_to_those_who_read_its_parts() -> None:
+    whole = source_of(b"one two")
+    assert read_small(Readable(whole.size + 1, whole.read_into, whole.close)) is None
+
+
+@given(st.binary(), st.integers(0, 99), st.integers(0, 99))
+def test_bytes_are_read_as_any_source_is(content: bytes, offset: int, length: int) -> None:
+    buffer = bytearray(length)
+    count = readable_of(content).read_into(offset, memoryview(buffer))
+    assert buffer[:count] == content[offset : offset + length]

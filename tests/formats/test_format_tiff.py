@@ -20,7 +20,7 @@ from polystore.core.errors import UnsupportedPayload
 from polystore.core.item import Item, Metadata
 from polystore.core.outcome import is_successful
 from polystore.core.payload import ALIGNMENT, HostArray
-from polystore.core.records import Decoded, Limits
+from polystore.core.records import Decoded, Limits, Readable
 from polystore.formats.tiff import TIFF_CODEC
 
 PLATE = Path(__file__).parents[3] / "shared" / "data" / "cellprofiler"
@@ -181,6 +181,21 @@ def test_pixels_stay_in_the_arrays_own_memory() -> None:
     views = [np.asarray(memoryview(buffer)) for buffer in buffers]
     (shared,) = (view for view in views if np.shares_memory(view, array))
     assert shared.nbytes == array.nbytes
+
+
+def test_a_small_file_is_read_at_once_and_written_as_one() -> None:
+    encoded = TIFF_CODEC.encode(Item("x", GRAY), None).unwrap()
+    assert len(list(encoded.buffers)) == 1
+    source = source_of(joined(encoded))
+    asked: list[int] = []
+
+    def read_into(offset: int, buffer: memoryview) -> int:
+        asked.append(len(buffer))
+        return source.read_into(offset, buffer)
+
+    counted = Readable(source.size, read_into, source.close)
+    assert np.array_equal(TIFF_CODEC.decode(counted, Limits()).unwrap().payload, GRAY)
+    assert asked == [source.size]
 
 
 @pytest.mark.parametrize(

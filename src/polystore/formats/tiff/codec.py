@@ -108,7 +108,7 @@ def _option_problem(options: TiffOptions) -> tuple[str, str] | None:
 
 
 def _tiff_plan(array: HostArray, metadata: Metadata, options: TiffOptions) -> Outcome[_Plan]:
-    if options.kind == "plain":
+    if options.kind == "plain" or (options.kind == "auto" and not metadata.axes):
         return Success(_plain_plan(array, metadata))
     letters = imagej.imagej_axes(array.shape, metadata.axes, array.dtype.char)
     problem = _imagej_problem(array, letters, options)
@@ -117,7 +117,7 @@ def _tiff_plan(array: HostArray, metadata: Metadata, options: TiffOptions) -> Ou
             advice = "Convert it, reorder its axes, or leave the kind to polystore: kind='auto'."
             return Failure(cannot_hold("An ImageJ TIFF", problem, advice))
         return Success(_imagej_plan(array, metadata, letters))
-    if problem is not None or not metadata.axes or is_big(array, pages_of(array.shape, letters)):
+    if problem is not None or is_big(array, pages_of(array.shape, letters)):
         return Success(_plain_plan(array, metadata))
     if not imagej.is_told(imagej.words_of(Known(array.shape, metadata), letters)):
         return Success(_plain_plan(array, metadata))

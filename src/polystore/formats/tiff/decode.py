@@ -6,6 +6,7 @@ first: a size that the bytes cannot hold, a missing strip, pages that differ.
 
 from __future__ import annotations
 
+import io
 import math
 import operator
 from typing import IO, TYPE_CHECKING, cast
@@ -18,7 +19,7 @@ from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region
 from polystore.core.records import Decoded, Limits, Readable
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
-from polystore.formats.stream import ReadableFile
+from polystore.formats.stream import ReadableFile, read_small, readable_of
 from polystore.formats.tiff.box import Box, box_of, lengths, whole
 from polystore.formats.tiff.ifd import Layout, Skeleton, survey
 from polystore.formats.tiff.meta import known_of, unseen_pages
@@ -69,7 +70,11 @@ def decode(source: Readable, limits: Limits, /) -> Outcome[Decoded[HostArray]]:
     `Corrupt` for anything that is no whole TIFF, or in a compression that is not decoded here;
     `TooLarge` beyond the limits.
     """
-    return and_then(_opened(source, limits), lambda image: _decoded(image, limits))
+    content = read_small(source)
+    if content is None:
+        return and_then(_opened(source, limits), lambda image: _decoded(image, limits))
+    image = _opened(readable_of(content), limits, io.BytesIO(content))
+    return and_then(image, lambda it: _decoded(it, limits))
 
 
 def open_lazily(source: Readable, limits: Limits, /) -> Outcome[Decoded[LazyArray]]:
@@ -91,7 +96,8 @@ class _Image:
     known: Known
 
 
-def _opened(source: Readable, limits: Limits) -> Outcome[_Image]:
+def _opened(source: Readable, limits: Limits, memory: io.BytesIO | None = None) -> Outcome[_Image]:
+    """Say what a source holds; `memory`, if given, is all of it."""
     from tifffile import TIFF
 
     found = survey(source, TIFF.TAG_LOAD)
@@ -104,7 +110,9 @@ def _opened(source: Readable, limits: Limits) -> Outcome[_Image]:
             return Failure(too_large)
     file = ReadableFile(source)
     with quiet():
-        read = guard(lambda: _read(file, source, skeleton), catch(Exception, _from_tifffile))
+        read = guard(
+            lambda: _read(memory or file, source, skeleton), catch(Exception, _from_tifffile)
+        )
     if file.failure is not None:
         raise file.failure
     return and_then(read, lambda outcome: outcome)
@@ -162,7 +170,7 @@ def _from_tifffile(error: Exception) -> StorageError:
     return damaged("TIFF", str(error) if own else f"tifffile cannot read it ({reason_of(error)})")
 
 
-def _read(file: ReadableFile, source: Readable, skeleton: Skeleton) -> Outcome[_Image]:
+def _read(file: ReadableFile | io.BytesIO, source: Readable, skeleton: Skeleton) -> Outcome[_Image]:
     from tifffile import TiffFile
 
     # Told nothing, tifffile takes a sample of the pages for all of them.

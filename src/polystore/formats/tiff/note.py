@@ -64,9 +64,12 @@ def carried(metadata: Metadata, ndim: int) -> tuple[Metadata, tuple[str, ...]]:
     >>> carried(Metadata(axes=("y", "x"), attributes={"when": object()}), 2)[1]
     ('attributes',)
     """
+    present = metadata.present()
+    if not present:
+        return Metadata(), ()
     fields: dict[str, Json] = {}
     dropped: list[str] = []
-    for name in metadata.present():
+    for name in present:
         try:
             value = plain_json(getattr(metadata, name))
             fields[name] = value

@@ -118,7 +118,9 @@ def paged(source: Readable, pages: Sequence[Page], key: TiffPage, dtype: np.dtyp
     if key.compression != _NONE or key.predictor != 1 or key.fillorder != 1:
         # Imported here: without it, tifffile would call the file unreadable.
         from imagecodecs import delta_decode as unpredict
-    _ = key.decode, key.shaped, key.jpegheader  # made on first use: not by several threads at once
+    _ = key.shaped  # this and the others are made on first use: not by several threads at once
+    if not key.is_final:
+        _ = key.decode, key.jpegheader
     return Paged(
         source,
         pages,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import sys
@@ -28,6 +29,9 @@ Resolution: TypeAlias = "tuple[tuple[int, int], tuple[int, int]]"
 
 _CLASSIC_MAX = 2**32 - 2**25
 """Bytes. Beyond it tifffile writes a BigTIFF, whose offsets have 64 bits."""
+
+_SMALL = 2**16
+"""Bytes of an array that are copied into the file in memory: it costs less than not to."""
 
 _PAGE_BYTES = 2**9  # more than a page's directory takes, so that many small pages count, too
 
@@ -122,9 +126,9 @@ def written(
     as_is = options.compression == "none" and array.dtype.char != "?"
     if options.compression != "none":
         import_module("imagecodecs")  # or else tifffile would fall back on less
-    recorder = Recorder()
+    file = io.BytesIO() if array.nbytes <= _SMALL else Recorder()
     with TiffWriter(
-        cast("IO[bytes]", recorder),
+        cast("IO[bytes]", file),
         bigtiff=is_big(array, layout) and not described.only_first,
         byteorder=_BYTE_ORDERS.get(array.dtype.byteorder),
     ) as writer:
@@ -145,7 +149,12 @@ def written(
             returnoffset=True,
         )
     hole, memory = (place[0], bytes_of(array)) if as_is and place is not None else (0, None)
-    return Encoded(tuple(recorder.buffers(hole, memory)), recorder.size)
+    if isinstance(file, Recorder):
+        return Encoded(tuple(file.buffers(hole, memory)), file.size)
+    content = file.getbuffer()
+    if memory is not None:
+        content[hole : hole + memory.nbytes] = memory
+    return Encoded((content,), content.nbytes)
 
 
 def _photometric(array: HostArray, layout: Layout) -> Literal["minisblack", "rgb"] | None:
