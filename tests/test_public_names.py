@@ -31,8 +31,8 @@ VirtualConfig VirtualItem ZarrConfig __version__ aligned_empty and_then apply ca
 collect_dirs_and_files compose convert copy create_symlink default_dispatcher default_registry
 delete delete_tree ensure_directory exists find_file fold from_spec guard handles is_dir is_file
 is_host_array is_successful is_symlink iter_files list_dir list_files list_image_files load
-load_stack locked map_keys mirror move parse_key read rename save stat to_spec unwrap_or_raise
-update write
+load_stack locked map_keys mirror move parse_key read readable_of rename save stat to_spec
+unwrap_or_raise update write
 """.split()
 
 OF_OTHERS = {"Buffer", "Failure", "Success", "is_successful"}

@@ -133,6 +133,7 @@ if TYPE_CHECKING:
         Stat,
         Store,
         Transfer,
+        readable_of,
     )
     from polystore.core.registry import (
         Record,
@@ -399,6 +400,7 @@ __all__ = [
     "move",
     "parse_key",
     "read",
+    "readable_of",
     "rename",
     "save",
     "stat",
@@ -534,6 +536,7 @@ _HOMES = {
         "Stat",
         "Store",
         "Transfer",
+        "readable_of",
     ),
     "polystore.core.registry": (
         "Record",

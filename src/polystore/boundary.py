@@ -79,7 +79,7 @@ def called(function: Callable[[A], T], value: A, key: str, name: object = None) 
                 None,
                 f"The function {getattr(named, '__qualname__', repr(named))} failed on {key!r}: "
                 f"{traceback.format_exception_only(exception)[-1].strip()}.",
-                "Mend the function; the error's traceback shows where. Nothing was saved.",
+                "Mend the function; the error's traceback shows where.",
                 traceback.format_exc(),
             )
         )

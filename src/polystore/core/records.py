@@ -51,6 +51,7 @@ __all__ = [
     "Stat",
     "Store",
     "Transfer",
+    "readable_of",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -121,6 +122,22 @@ class Readable:
     size: int
     read_into: Callable[[int, memoryview], int]
     close: Callable[[], None]
+
+
+def readable_of(content: bytes) -> Readable:
+    """Give bytes in memory as a `Readable`, shared; closing it does nothing.
+
+    >>> source, buffer = readable_of(b"one two"), bytearray(9)
+    >>> source.read_into(4, memoryview(buffer)), bytes(buffer[:3])
+    (3, b'two')
+    """
+
+    def read_into(offset: int, buffer: memoryview) -> int:
+        part = content[offset : offset + len(buffer)]
+        buffer[: len(part)] = part
+        return len(part)
+
+    return Readable(len(content), read_into, lambda: None)
 
 
 @frozen
