@@ -47,8 +47,10 @@ NEAR = 100
 NEAR_AMONG = 20_000
 """Names that are looked at at all for a suggestion."""
 
-# Most keys are plain: ASCII parts, none of them starting with a dot. One match decides those.
-_PLAIN = re.compile(r"[\w][\w \-.,+=@()]*+(?:/[\w][\w \-.,+=@()]*+)*+", re.ASCII)
+# Most keys are plain: ASCII parts, none of them too long or starting with a dot. One match decides
+# those.
+_PLAIN_PART = rf"[\w][\w \-.,+=@()]{{0,{MAX_PART_BYTES - 1}}}+"
+_PLAIN = re.compile(rf"{_PLAIN_PART}(?:/{_PLAIN_PART})*+", re.ASCII)
 
 _REFUSED_CHARACTERS = {"\0": "a NUL", "\\": "a backslash"}
 _REFUSED_PARTS = {
@@ -86,7 +88,7 @@ def parse_key(
         return Failure(_invalid(repr(key), "it is neither a text nor a path"))
     if root is not None and text.startswith("/"):
         text = _below(text, root)
-    if not reserved and len(text) <= MAX_PART_BYTES and _PLAIN.fullmatch(text):
+    if not reserved and _PLAIN.fullmatch(text):
         return Success(Key(text))
     problem = _problem(text, reserved)
     return Success(Key(text)) if problem is None else Failure(_invalid(text, problem))
@@ -101,7 +103,7 @@ def are_plain(names: Collection[str]) -> bool:
     >>> are_plain(["A01.tif", "t 1 (2).npy"]), are_plain(["A01.tif", ".hidden"])
     (True, False)
     """
-    return bool(_PLAIN.fullmatch("/".join(names))) and len(max(names, key=len)) <= MAX_PART_BYTES
+    return _PLAIN.fullmatch("/".join(names)) is not None
 
 
 def _invalid(text: str, problem: str) -> InvalidKey:
