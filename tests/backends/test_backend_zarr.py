@@ -121,6 +121,21 @@ def test_held(store: ZarrConfig, name: str) -> None:
     assert_same(got(store, "a"), HELD[name])
 
 
+@pytest.mark.parametrize("code", "bBhHiIlLqQpPefdgFDG")
+def test_each_name_that_numpy_has_for_a_size_is_one_size(store: ZarrConfig, code: str) -> None:
+    """As zarr-python sees it, int64 is another dtype where it is NumPy's longlong."""
+    dtype = np.dtype(code)
+    if dtype.itemsize > 16 or dtype.str in ("<f16", ">f16"):
+        assert error_of(put(store, "a", np.arange(3).astype(dtype))) == "UnsupportedPayload"
+        return
+    fields = np.dtype([("x", code), ("y", "u1")])
+    for given_dtype in (dtype, dtype.newbyteorder(">"), fields):
+        array = np.arange(3).astype(given_dtype)
+        put(store, "a", array, if_exists="replace").unwrap()
+        read = got(store, "a")
+        assert (read.dtype, read.tolist()) == (array.dtype, array.tolist())
+
+
 def test_strings_of_any_length_are_held(store: ZarrConfig) -> None:
     texts = np.array(["a", "", "Größe" * 100], np.dtypes.StringDType())
     put(store, "a", texts).unwrap()

@@ -138,11 +138,14 @@ def _data_type_spec(dtype: np.dtype[Any]) -> Json:
 
     zarr-python warns when it writes these four, whose specification is a draft, into JSON itself.
     """
+    import numpy as np
     from zarr.dtype import parse_dtype
 
     if dtype.names is not None:
         fields = [[name, _data_type_spec(dtype[name])] for name in dtype.names]
         return {"name": "structured", "configuration": {"fields": fields}}
+    if dtype.kind in "iufc":  # zarr-python knows one of two names for a size: not NumPy's longlong
+        dtype = np.dtype(dtype.str)
     draft = {"S": "null_terminated_bytes", "U": "fixed_length_utf32", "V": "raw_bytes"}
     if dtype.kind in draft:
         return {"name": draft[dtype.kind], "configuration": {"length_bytes": dtype.itemsize}}
