@@ -112,6 +112,10 @@ def test_nothing_is_changed_through_a_link_to_another_store(
         assert error_of(move(view, key, "stolen", if_exists)) == "InvalidKey"
         assert error_of(move(view, "mine", key, if_exists)) == "InvalidKey"
         assert error_of(link(view, key, Place(plate, "A01.txt"), if_exists)) == "InvalidKey"
+        error = put(view, key, b"1", if_exists).failure()
+        for outcome in (delete(view, key), move(view, key, "stolen"), move(view, "mine", key)):
+            assert str(outcome.failure()) == str(error)
+        assert "in that store itself" in error.advice
     assert error_of(make_folder(view, "wells/new")) == "InvalidKey"
     assert make_folder(view, "wells/deep").unwrap() is None  # it is there
     # What is replaced, moved or deleted is the link.

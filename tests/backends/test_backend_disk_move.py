@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from polystore import DiskConfig, IfExists
 from polystore.backends.beneath import exchange, link_new, open_root, rename_new
-from polystore.backends.disk.changes import rename_folder_new
+from polystore.backends.disk import changes
+from polystore.backends.wholefolder import rename_folder_new
 
 KINDS = ("file", "link", "broken link", "link to folder", "folder", "empty folder")
 
@@ -156,6 +157,25 @@ def test_what_is_missing_is_not_found_and_makes_nothing(disk: DiskConfig) -> Non
     later = DiskConfig(root=f"{disk.root}/later")
     assert error_of(move(later, "a", "b")) == "NotFound"
     assert not Path(later.root).exists()
+
+
+def test_what_goes_and_comes_while_it_is_moved_was_not_found(
+    disk: DiskConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(disk, "a", b"1").unwrap()
+    path = Path(disk.root, "a")
+
+    def rename(folder: int, old: str, new: str, into: int | None = None) -> None:
+        path.rename(path.with_name("away"))
+        try:
+            rename_new(folder, old, new, into)
+        finally:
+            path.with_name("away").rename(path)
+
+    monkeypatch.setattr(changes, "rename_new", rename)
+    error = move(disk, "a", "b").failure()
+    assert (type(error).__name__, error.key) == ("NotFound", "a")
+    assert everything(Path(disk.root)) == {"a": b"1"}
 
 
 def test_a_pipe_is_not_moved(disk: DiskConfig) -> None:

@@ -15,6 +15,7 @@ import pytest
 from store_access import children, keys, move
 from zarr_access import (
     ARRAY,
+    delete,
     error_of,
     everything,
     got,
@@ -38,8 +39,12 @@ from zarr_processes import (
     value_at,
 )
 
-from polystore import IfExists, ZarrConfig, load
-from polystore.backends.zarr import document
+from polystore import IfExists, NotFound, Outcome, ZarrConfig, load
+from polystore.backends.beneath import rename_new
+from polystore.backends.heldfolder import hidden_name
+from polystore.backends.zarr import document, moving
+from polystore.backends.zarr.groups import group_folder
+from polystore.backends.zarr.moving import clone
 from polystore.core.item import Metadata
 
 Job = Literal["array", "group", "replace", "link"]
@@ -161,6 +166,60 @@ def test_without_hard_links_nothing_is_replaced(
     assert "copy(" in told.failure().advice
     assert (got(store, "a").tolist(), got(store, "b").tolist()) == (ARRAY.tolist(), [0, 0, 0])
     assert hidden_in(store) == []
+
+
+@pytest.mark.parametrize("if_exists", MODES)
+@pytest.mark.parametrize("there", [False, True])
+def test_what_goes_while_it_is_moved_is_not_found(
+    store: ZarrConfig, monkeypatch: pytest.MonkeyPatch, if_exists: IfExists, there: bool
+) -> None:
+    put(store, "a", ARRAY).unwrap()
+    if there:
+        put(store, "b", np.zeros(3)).unwrap()
+
+    def group(root: str, path: str, config: object) -> Outcome[int]:
+        delete(store, "a").unwrap()
+        return group_folder(root, path, config)
+
+    monkeypatch.setattr(moving, "group_folder", group)
+    error = move(store, "a", "b", if_exists).failure()
+    assert (type(error), error.key) == (NotFound, "a")
+    assert keys(store).unwrap() == ["b"] * there
+
+
+def test_what_makes_room_while_something_is_moved_there_has_made_room(
+    store: ZarrConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "a", ARRAY).unwrap()
+    put(store, "b", np.zeros(3)).unwrap()
+
+    def rename(folder: int, old: str, new: str, into: int | None = None) -> None:
+        try:
+            rename_new(folder, old, new, into)
+        except FileExistsError:
+            delete(store, "b").unwrap()
+            raise
+
+    monkeypatch.setattr(moving, "rename_new", rename)
+    assert move(store, "a", "b").unwrap()
+    assert keys(store).unwrap() == ["b"]
+
+
+def test_what_is_half_removed_replaces_nothing(
+    store: ZarrConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "a", ARRAY).unwrap()
+    put(store, "b", np.zeros(3)).unwrap()
+
+    def clone_rest(source: int, into: int) -> None:
+        path_of(store, "a").rename(path_of(store, hidden_name()))
+        os.unlink("zarr.json", dir_fd=source)
+        clone(source, into)
+
+    monkeypatch.setattr(moving, "clone", clone_rest)
+    error = move(store, "a", "b", "replace").failure()
+    assert (type(error), error.key) == (NotFound, "a")
+    assert got(store, "b").tolist() == [0, 0, 0]
 
 
 def prepare(job: Job) -> Callable[[ZarrConfig], None]:

@@ -16,7 +16,7 @@ from polystore.backends.wholefolder import (
     Check,
     hidden_folder,
     look_at,
-    rename_onto_nothing,
+    rename_folder_new,
     settle_instead,
     settle_link,
     settle_new,
@@ -145,10 +145,11 @@ def test_without_noreplace_a_rename_of_folders_does(tmp_path: Path, parent: int)
     make(tmp_path / "new", "new")
     make(tmp_path / "taken", "taken")
     (tmp_path / "file").touch()
-    for other in ("taken", "file"):
+    (tmp_path / "empty").mkdir()
+    for other in ("taken", "file", "empty"):
         with pytest.raises(FileExistsError):
-            rename_onto_nothing(parent, "new", other)
-    rename_onto_nothing(parent, "new", "free")
+            rename_folder_new(parent, parent, ("new", other))
+    rename_folder_new(parent, parent, ("new", "free"))
     assert (tmp_path / "free" / "content").read_text() == "new"
 
 
@@ -218,7 +219,7 @@ def test_a_folder_is_renamed_into_another_without_noreplace(tmp_path: Path, pare
     make(tmp_path / "into", "into")
     into = os.open(tmp_path / "into", os.O_RDONLY)
     try:
-        rename_onto_nothing(parent, "old", "new", into)
+        rename_folder_new(parent, into, ("old", "new"))
     finally:
         os.close(into)
     assert (tmp_path / "into" / "new" / "content").read_text() == "old"

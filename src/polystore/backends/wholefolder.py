@@ -41,7 +41,7 @@ __all__ = [
     "HiddenFolder",
     "hidden_folder",
     "look_at",
-    "rename_onto_nothing",
+    "rename_folder_new",
     "settle_instead",
     "settle_link",
     "settle_new",
@@ -103,17 +103,24 @@ def _move_new(parent: int, hidden: str, name: str) -> None:
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
-        rename_onto_nothing(parent, hidden, name)
+        rename_folder_new(parent, parent, (hidden, name))
 
 
-def rename_onto_nothing(parent: int, old: str, name: str, into: int | None = None) -> None:
-    """Do without `RENAME_NOREPLACE`: a plain rename of a folder replaces only an empty folder."""
+def rename_folder_new(source: int, target: int, names: tuple[str, str]) -> None:
+    """Do without `RENAME_NOREPLACE`: what comes between is replaced only if it is an empty folder.
+
+    `FileExistsError` if the name is taken.
+    """
+    old, new = names
+    with suppress(FileNotFoundError):
+        os.stat(new, dir_fd=target, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
     try:
-        os.rename(old, name, src_dir_fd=parent, dst_dir_fd=parent if into is None else into)
+        os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.ENOTDIR):
             raise
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from error
 
 
 def settle_instead(parent: int, hidden: HiddenFolder, name: str, check: Check) -> None:

@@ -20,6 +20,7 @@ from polystore.backends.disk.status import refuse_special, status_in
 from polystore.backends.disk.writes import folder_for_writing
 from polystore.backends.refusals import into_itself
 from polystore.backends.whole import remove_left
+from polystore.backends.wholefolder import rename_folder_new
 from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.outcome import Failure, Outcome, Success
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from polystore.core.key import Key
     from polystore.core.records import IfExists
 
-__all__ = ["delete", "move", "rename_folder_new"]
+__all__ = ["delete", "move"]
 
 # Each turn that is lost means that another has put a file for a folder, or the other way round.
 _TURNS_MAX = 100
@@ -101,7 +102,7 @@ def move(config: DiskConfig, old: Key, new: Key, if_exists: IfExists, /) -> Outc
     try:
         source = _folder(config, above)
     except OSError as error:
-        return Failure(unread(error, old, config))
+        return Failure(undeleted(error, old, config))
     try:
         found = status_in(source, name)
         if not (stat.S_ISDIR(found.st_mode) or stat.S_ISLNK(found.st_mode)):
@@ -132,6 +133,10 @@ def _moved_from(
         try:
             if not _put_there(source, target, names, found, if_exists):
                 return Success(False)
+        except FileNotFoundError as error:  # one of both ends went meanwhile
+            if os.fstat(target).st_nlink or not _mode(source, names[0]):
+                return Failure(unread(error, old, config))
+            raise
         finally:
             os.close(target)
         if config.durability == "fsync":
@@ -140,8 +145,6 @@ def _moved_from(
     except OSError as error:
         if error.errno == errno.EINVAL:  # through a link, this is below the old one
             return Failure(into_itself(old, new, config))
-        if error.errno == errno.ENOENT and not _mode(source, names[0]):  # gone meanwhile
-            return Failure(unread(error, old, config))
         return Failure(unmoved(error, new, config))
     return Success(True)
 
@@ -205,19 +208,3 @@ def _rename_new(source: int, target: int, names: tuple[str, str], found: os.stat
         if error.errno != errno.EOPNOTSUPP or not stat.S_ISDIR(found.st_mode):
             raise
         rename_folder_new(source, target, names)
-
-
-def rename_folder_new(source: int, target: int, names: tuple[str, str]) -> None:
-    """Do without `RENAME_NOREPLACE`: what comes between is replaced only if it is an empty folder.
-
-    `FileExistsError` if the name is taken.
-    """
-    old, new = names
-    if _mode(target, new):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-    try:
-        os.rename(old, new, src_dir_fd=source, dst_dir_fd=target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.ENOTDIR):
-            raise
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new) from error

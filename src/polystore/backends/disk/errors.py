@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from polystore.backends.beneath import open_folder, read_link
+from polystore.backends.beneath import FOLDER, LinksTo, open_folder, open_key, read_link
 from polystore.backends.oserrors import from_os
 from polystore.backends.refusals import (
     absent_below,
@@ -18,7 +18,7 @@ from polystore.backends.refusals import (
     no_file,
 )
 from polystore.core.errors import (
-    NotAFile,
+    InvalidKey,
     NotFound,
     StorageError,
     Unavailable,
@@ -105,22 +105,38 @@ def unwritten(error: OSError, key: str, config: DiskConfig) -> StorageError:
             f"A folder above {key!r} was removed meanwhile, or is a link that leads nowhere.",
             "Look at the folders above it, then save again.",
         )
-    return from_os(error, key, config)
+    return _in_another(error, key, config) or from_os(error, key, config)
 
 
 def undeleted(error: OSError, key: str, config: DiskConfig) -> StorageError:
-    """Give the error for what could not be deleted."""
-    if error.errno != errno.ENOTEMPTY:
-        return unread(error, key, config)
-    count = len(_names(config, key))
-    if count:
-        return folder_in_use(key, config, count)
-    return NotAFile(
-        key,
-        config,
-        f"{key!r} is a folder that others work in at this moment.",
-        "Try again when they have finished.",
-    )
+    """Give the error for what could not be deleted, or moved away."""
+    if error.errno == errno.ENOTEMPTY:
+        return folder_in_use(key, config, len(_names(config, key)))
+    return _in_another(error, key, config) or unread(error, key, config)
+
+
+def _in_another(error: OSError, key: str, config: DiskConfig) -> InvalidKey | None:
+    """Give the error for a change of what is in another store, by way of a link that may be read.
+
+    `None` for all else.
+    """
+    if error.errno != errno.EXDEV:
+        return None
+    parts = key.split("/")
+    folders = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    out = next((folder for folder in folders if not _opens(config, folder, ())), key)
+    if not _opens(config, out, config.links_to):
+        return None
+    message = f"{key!r} leads through the link {out!r} into another store, which can only be read."
+    return InvalidKey(key, config, message, "Change it in that store itself, by its own config.")
+
+
+def _opens(config: DiskConfig, folder: str, links_to: LinksTo) -> bool:
+    try:
+        os.close(open_key(config.root, folder, FOLDER, links_to))
+    except OSError:
+        return False
+    return True
 
 
 def unmoved(error: OSError, key: str, config: DiskConfig) -> StorageError:

@@ -10,18 +10,24 @@ from typing import Literal, TypeAlias
 from attrs import evolve, frozen
 
 from polystore.backends.beneath import open_root, rename_new
-from polystore.backends.heldfolder import FOLDER, is_link
+from polystore.backends.heldfolder import FOLDER, is_link, stands
 from polystore.backends.refusals import in_the_way, into_itself
 from polystore.backends.wholefolder import (
     Check,
     hidden_folder,
-    rename_onto_nothing,
+    rename_folder_new,
     settle_instead,
     settle_link,
 )
 from polystore.backends.zarr.groups import group_folder, no_name, not_ours, of_version_2
-from polystore.backends.zarr.node import Node, node_at, open_folder, refuse_all_but_arrays
-from polystore.backends.zarr.reading import ZarrFolder, guarded, inside_array
+from polystore.backends.zarr.node import (
+    TURNS_MAX,
+    Node,
+    node_at,
+    open_folder,
+    refuse_all_but_arrays,
+)
+from polystore.backends.zarr.reading import ZarrFolder, absent, guarded, inside_array
 from polystore.backends.zarr.removing import remove
 from polystore.backends.zarr.writing import unwritten
 from polystore.configs import ZarrConfig
@@ -49,6 +55,14 @@ class _End:
     def status(self) -> os.stat_result:
         """Give the status of what has the name, a link too."""
         return os.stat(self.name, dir_fd=self.parent, follow_symlinks=False)
+
+    def exists(self) -> bool:
+        """Whether something has the name."""
+        try:
+            self.status()
+        except FileNotFoundError:
+            return False
+        return True
 
     def kind(self) -> _Kind:
         """Say what has the name."""
@@ -119,12 +133,26 @@ def _moved_to(
         return Failure(evolve(group.failure(), key=new))
     target = _End(new, group.unwrap(), name)
     try:
-        try:
-            _rename_new(source, target)
-        except FileExistsError:
-            return _moved_onto(config, source, kind, target, if_exists)
+        for _ in range(TURNS_MAX):
+            try:
+                return _moved_once(config, source, kind, target, if_exists)
+            except FileNotFoundError:  # one of both ends went meanwhile
+                if not source.exists():
+                    return Failure(absent(source.key, config))
+                if not os.fstat(target.parent).st_nlink:
+                    raise
     finally:
         os.close(target.parent)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), new)
+
+
+def _moved_once(
+    config: ZarrConfig, source: _End, kind: _Kind, target: _End, if_exists: IfExists
+) -> Outcome[bool]:
+    try:
+        _rename_new(source, target)
+    except FileExistsError:
+        return _moved_onto(config, source, kind, target, if_exists)
     return Success(True)
 
 
@@ -134,7 +162,7 @@ def _rename_new(source: _End, target: _End) -> None:
     except OSError as error:
         if error.errno != errno.EOPNOTSUPP or is_link(source.parent, source.name):
             raise
-        rename_onto_nothing(source.parent, source.name, target.name, target.parent)
+        rename_folder_new(source.parent, target.parent, (source.name, target.name))
 
 
 def _moved_onto(
@@ -166,6 +194,8 @@ def _move_instead(source: _End, kind: _Kind, target: _End) -> None:
     try:
         with hidden_folder(target.parent) as hidden:
             clone(moved, hidden.fd)
+            if not stands(source.parent, source.name, moved):  # perhaps it was half removed by then
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source.name)
             settle_instead(target.parent, hidden, target.name, refuse_all_but_arrays)
 
         def refuse_others(folder: int) -> None:

@@ -45,7 +45,15 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, g
 from polystore.core.payload import Json, Payload
 from polystore.core.records import Context, FileFormat, Stat
 
-__all__ = ["ZarrFolder", "guarded", "inside_array", "link_of", "load_array", "stat_node"]
+__all__ = [
+    "ZarrFolder",
+    "absent",
+    "guarded",
+    "inside_array",
+    "link_of",
+    "load_array",
+    "stat_node",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -225,7 +233,7 @@ def guarded(action: Callable[[], Outcome[T]], key: str, config: ZarrConfig) -> O
 
 def _unread(error: OSError, key: str, config: ZarrConfig) -> StorageError:
     if error.errno == errno.ENOENT:
-        return _absent(key, config)
+        return absent(key, config)
     if error.errno == errno.ENOTDIR and key and Path(config.root).is_dir():
         what = "a part of it is a file, not an array or a folder"
         return below_no_folder(key, config, what)
@@ -233,7 +241,8 @@ def _unread(error: OSError, key: str, config: ZarrConfig) -> StorageError:
     return inside or from_os(error, key, config)
 
 
-def _absent(key: str, config: ZarrConfig) -> NotFound:
+def absent(key: str, config: ZarrConfig) -> NotFound:
+    """Give the error for a key under which nothing is."""
     inside = inside_array(config, key) if Path(config.root).is_dir() else None
     if inside is not None:
         return inside
