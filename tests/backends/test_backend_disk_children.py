@@ -131,8 +131,9 @@ def test_what_stands_in_the_way_of_a_folder_is_said(disk: DiskConfig, tmp_path: 
     (root / "nowhere").symlink_to("missing")
     (root / "out").symlink_to(tmp_path)
     os.mkfifo(root / "pipe")
+    (root / "to a").symlink_to("a")
     before = everything(tmp_path)
-    for key in ("a", "a/b", "pipe", "pipe/b"):
+    for key in ("a", "a/b", "to a", "to a/b", "pipe", "pipe/b"):
         assert error_of(make_folder(disk, key)) == "NotADirectory"
     assert error_of(make_folder(disk, "nowhere")) == "AlreadyExists"
     assert error_of(make_folder(disk, "nowhere/b")) == "Unavailable"

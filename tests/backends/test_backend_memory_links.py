@@ -101,6 +101,13 @@ def test_a_link_to_a_folder_is_a_way_and_no_key() -> None:
     assert value_at("f/g/a") == 1
 
 
+def test_a_link_to_an_item_is_no_folder() -> None:
+    put("a")
+    link(MEMORY, "l", "a").unwrap()
+    assert error_of(make_folder(MEMORY, "l")) == error_of(make_folder(MEMORY, "a"))
+    assert error_of(make_folder(MEMORY, "l")) == "NotADirectory"
+
+
 @pytest.mark.parametrize("target", ["gone", "f/gone", "gone/deep"])
 def test_nothing_is_made_by_way_of_a_broken_link(target: str) -> None:
     make_folder(MEMORY, "f").unwrap()

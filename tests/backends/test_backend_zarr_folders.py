@@ -52,7 +52,11 @@ def test_a_folder_is_a_group(store: ZarrConfig) -> None:
     assert status(store, "a").unwrap().kind == "folder"
     assert keys(store).unwrap() == []
     put(store, "c", ARRAY).unwrap()
+    path_of(store, "to c").symlink_to("c")
+    path_of(store, "to nothing").symlink_to("nothing")
     before = everything(store)
+    assert error_of(make_folder(store, "to c")) == "NotADirectory"
+    assert error_of(make_folder(store, "to nothing")) == "AlreadyExists"
     assert error_of(make_folder(store, "c")) == "NotADirectory"
     assert error_of(make_folder(store, "c/d")) == "NotADirectory"
     assert error_of(make_folder(store, "__d")) == "InvalidKey"

@@ -105,7 +105,7 @@ def make_folder(config: DiskConfig, key: Key, /) -> Outcome[None]:
         if config.durability == "fsync":
             sync_folders(config.root, key)
     except OSError as error:
-        if _is_link(config, key):
+        if error.errno != errno.ENOTDIR and _is_link(config, key):  # one that leads to no file
             return Failure(exists_already(key, config))
         return Failure(unwritten(error, key, config))
     return Success(None)

@@ -8,7 +8,6 @@ from polystore.backends.memory.handle import Memory, unread, unwritten
 from polystore.backends.memory.tree import (
     DeadEnd,
     Folder,
-    Link,
     Spot,
     Stored,
     children_of,
@@ -18,6 +17,7 @@ from polystore.backends.memory.tree import (
 )
 from polystore.backends.oserrors import exists_already
 from polystore.backends.refusals import folder_in_use, in_the_way, into_itself, no_folder
+from polystore.core.errors import NotADirectory
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Child, IfExists, Page
@@ -78,8 +78,10 @@ def make_folder(memory: Memory, key: Key, /) -> Outcome[None]:
             return Success(None)
         if isinstance(spot.node, Stored):
             return Failure(no_folder(key, memory.config, key))
-        if isinstance(spot.node, Link) and not is_successful(_folder(memory, key)):
-            return Failure(exists_already(key, memory.config))
+        there = _folder(memory, key)
+        if not is_successful(there):
+            is_item = isinstance(there.failure(), NotADirectory)
+            return Failure(there.failure() if is_item else exists_already(key, memory.config))
     return Success(None)
 
 

@@ -24,6 +24,7 @@ from polystore.backends.zarr.reading import ZarrFolder, link_of
 from polystore.configs import ZarrConfig
 from polystore.core.errors import (
     InvalidKey,
+    NotADirectory,
     StorageError,
     Unavailable,
     UnsupportedOperation,
@@ -180,6 +181,9 @@ def make_group(store: ZarrFolder, key: Key, /) -> Outcome[None]:
         catch(OSError, lambda error: unwritten(error, key, config)),
     )
     closed = and_then(made, lambda it: it.map(os.close))
-    if not is_successful(closed) and link_of(config, key) is not None:
-        return Failure(exists_already(key, config))  # the link, which leads to no group
-    return closed.alt(lambda error: evolve(error, key=key))
+    if is_successful(closed):
+        return closed
+    error = closed.failure()
+    if not isinstance(error, NotADirectory) and link_of(config, key) is not None:
+        return Failure(exists_already(key, config))  # the link, which leads to nothing
+    return Failure(evolve(error, key=key))
