@@ -69,7 +69,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 def _absolute(root: str | os.PathLike[str]) -> str:
-    return str(Path(root).absolute())
+    # A Path expands no `~` of a user whom it does not know: it raises; a shell keeps it.
+    return str(Path(os.path.expanduser(root)).absolute())  # noqa: PTH111 - see above
 
 
 def _pairs(
@@ -86,24 +87,44 @@ def _routes(routes: Iterable[Route]) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def _indices(
-    parts: Iterable[SupportsIndex | tuple[SupportsIndex, SupportsIndex]],
-) -> tuple[int | tuple[int, int], ...]:
+_IndexPart: TypeAlias = "SupportsIndex | slice | tuple[SupportsIndex, SupportsIndex]"
+
+
+def _indices(parts: Iterable[_IndexPart] | _IndexPart) -> tuple[int | tuple[int, int], ...]:
+    if isinstance(parts, slice) or not isinstance(parts, Iterable):
+        return (_plain_index(parts),)
     return tuple(map(_plain_index, parts))
 
 
-def _plain_index(
-    part: SupportsIndex | tuple[SupportsIndex, SupportsIndex],
-) -> int | tuple[int, int]:
-    """Give Python's own numbers for NumPy's; what is no index is refused when it is used."""
+def _plain_index(part: _IndexPart) -> int | tuple[int, int]:
+    """Give Python's own numbers for NumPy's, and a pair for a slice."""
+    if isinstance(part, slice):
+        return _pair(part)
     if isinstance(part, tuple):
-        return cast("tuple[int, int]", tuple(map(_number, part)))
+        if len(cast("tuple[object, ...]", part)) != 2:
+            raise _no_index(part)
+        return _number(part[0]), _number(part[1])
     return _number(part)
 
 
-def _number(value: SupportsIndex) -> int:
-    known = isinstance(cast("object", value), SupportsIndex) and not isinstance(value, bool)
-    return index(value) if known else cast("int", value)
+def _pair(part: slice) -> tuple[int, int]:
+    start, stop, step = cast("tuple[object, object, object]", (part.start, part.stop, part.step))
+    if step not in (None, 1):
+        raise TypeError(f"{part!r} is no index of a VirtualItem: its step must be 1")
+    if stop is None:
+        raise TypeError(f"{part!r} is no index of a VirtualItem: say where it ends")
+    return 0 if start is None else _number(start), _number(stop)
+
+
+def _number(value: object) -> int:
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        return index(value)
+    raise _no_index(value)
+
+
+def _no_index(part: object) -> TypeError:
+    must = "each part is a number, a pair of numbers (start, stop), or a slice of step 1"
+    return TypeError(f"{part!r} is no index of a VirtualItem: {must}")
 
 
 Durability: TypeAlias = Literal["atomic", "fsync"]
@@ -115,10 +136,10 @@ class DiskConfig(Store[Payload, Payload]):
     """Files in a folder.
 
     `root` is made absolute when the config is made, so that it means the same folder in every
-    process and after a `chdir`; it need not exist. `durability="fsync"` also orders data, rename
-    and directory to the disk before a save returns; the default promises that a reader, or a killed
-    process, never leaves or sees half a file. `max_bytes` is the most that one decoded file may
-    take (`TooLarge` beyond it; 16 GiB).
+    process and after a `chdir`; a leading `~` is the home folder, as in a shell. It need not exist.
+    `durability="fsync"` also orders data, rename and directory to the disk before a save returns;
+    the default promises that a reader, or a killed process, never leaves or sees half a file.
+    `max_bytes` is the most that one decoded file may take (`TooLarge` beyond it; 16 GiB).
 
     Nothing is read or written outside of the root, through a link either; but links may lead to the
     roots of the stores in `links_to`, as those of `mirror` and `create_symlink` do.
@@ -138,8 +159,8 @@ class DiskConfig(Store[Payload, Payload]):
 class ZarrConfig(Store[HostArray, Array | LazyArray]):
     """Zarr v3 in a folder: one array per key. Any Zarr reader opens what is written.
 
-    `root` is as in `DiskConfig`; `max_bytes` likewise. What holds no array (JSON, tables) cannot be
-    saved here, and a type checker says so.
+    `root` is as in `DiskConfig`, a leading `~` too; `max_bytes` likewise. What holds no array
+    (JSON, tables) cannot be saved here, and a type checker says so.
 
     >>> ZarrConfig(root="/data/plate.zarr").root
     '/data/plate.zarr'
@@ -215,7 +236,21 @@ keeps the part from its first number up to its second. Axes that are not named a
 
 @frozen
 class VirtualItem:
-    """Where a virtual item comes from: the item at a place, or what an index takes of its array."""
+    """Where a virtual item comes from: the item at a place, or what an index takes of its array.
+
+    `index` has a part for each axis, from the first on: a number takes one element and removes the
+    axis, a pair `(start, stop)` keeps from `start` up to, but not with, `stop`. A slice of step 1
+    that says where it ends is a pair too, and one part may stand alone. `TypeError` for what is no
+    index; whether it fits the array is seen when the item is read (`InvalidSpec`).
+
+    >>> stack = Place(DiskConfig(root="/data"), "stack.tif")
+    >>> VirtualItem(stack, (3, (0, 512))).index
+    (3, (0, 512))
+    >>> VirtualItem(stack, (3, slice(512))) == VirtualItem(stack, (3, (0, 512)))
+    True
+    >>> VirtualItem(stack, 3).index
+    (3,)
+    """
 
     place: Place
     index: VirtualIndex = field(default=(), converter=_indices)

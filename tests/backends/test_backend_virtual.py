@@ -105,10 +105,6 @@ def test_what_is_loaded_is_memory_of_its_own(memory: MemoryConfig) -> None:
         ((0, (1, 4)), "[1]", "the axis has 3 elements"),
         ((0, (2, 1)), "[1]", "the axis has 3 elements"),
         ((0, 0, 0, 0, 0), "", "names 5 axes, and the array has 4"),
-        ((True,), "[0]", "must be a number"),
-        (("0",), "[0]", "must be a number"),
-        (((0, 1, 2),), "[0]", "must be a number"),
-        ((None,), "[0]", "must be a number"),
     ],
 )
 def test_an_index_that_does_not_fit_says_where(
@@ -123,6 +119,27 @@ def test_an_index_that_does_not_fit_says_where(
         assert error.where == f"virtual.items['a'].index{where}"
         assert words in error.message
         assert (error.key, error.config) == ("a", views)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [(True,), ("0",), "0", ((0, 1, 2),), (None,), None, 1.5, slice(None), slice(0, 4, 2)],
+    ids=repr,
+)
+def test_what_is_no_index_is_a_type_error_when_it_is_made(
+    memory: MemoryConfig, index: object
+) -> None:
+    with pytest.raises(TypeError, match="is no index of a VirtualItem"):
+        VirtualItem(Place(memory, "stack"), cast("tuple[int]", index))
+
+
+def test_a_slice_is_a_pair_and_a_part_may_stand_alone(memory: MemoryConfig) -> None:
+    place = Place(memory, "stack")
+    assert VirtualItem(place, (slice(0, 2), slice(3))) == VirtualItem(place, ((0, 2), (0, 3)))
+    assert VirtualItem(place, slice(1, 2, 1)).index == ((1, 2),)
+    assert VirtualItem(place, 1) == VirtualItem(place, (1,))
+    views = VirtualConfig({"a": VirtualItem(place, (0, slice(1, 3)))})
+    assert load(views)("a").unwrap().payload.tolist() == stack()[0, 1:3].tolist()
 
 
 def test_what_is_no_array_is_refused(memory: MemoryConfig) -> None:

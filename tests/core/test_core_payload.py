@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from polystore import HostArray, aligned_empty
+from polystore import (
+    ArraySpec,
+    Failure,
+    FunctionFailed,
+    HostArray,
+    Item,
+    LazyArray,
+    NotFound,
+    aligned_empty,
+    apply,
+)
 from polystore.core.payload import bytes_of, is_host_array
 
 dtypes = st.sampled_from(
@@ -51,3 +61,14 @@ def test_the_bytes_of_what_may_not_be_written_may_not_be_written() -> None:
 def test_only_arrays_are_host_arrays(value: object) -> None:
     assert not is_host_array(value)
     assert is_host_array(np.array([1]))
+
+
+def test_numpy_makes_no_array_of_one_object_of_a_lazy_array() -> None:
+    spec = ArraySpec((2,), "uint8", ("x",), (2,))
+    lazy = LazyArray(spec, lambda _: Failure(NotFound("a", None, "Not read.", "None.")))
+    for make in (np.asarray, np.array):
+        with pytest.raises(TypeError, match="region by region"):
+            make(lazy)
+    error = apply(np.asarray)(Item("a", lazy)).failure()
+    assert isinstance(error, FunctionFailed)
+    assert "region by region" in error.message

@@ -212,6 +212,10 @@ WRONG: list[tuple[Json, str, str]] = [
     ({"pipeline": [{"disk": {"root": "x"}}]}, "$.pipeline[0]", "'disk' is none of"),
     ({"load": {"source": {"load": {}}}}, "$.load.source", "'load' is none of"),
     ({"disk": {"root": "x", "a @ b": 1}}, "$.disk", "'a at b'"),
+    ({"disk": {"rot": "x"}}, "$.disk",
+     "no field 'rot'. Did you mean 'root'? The fields are 'root', 'durability',"),
+    ({"disk": {"root": "x", "durability": "fast"}}, "$.disk.durability",
+     "'fast' is none of 'atomic', 'fsync'"),
     ({"apply": {"function": "os:system"}}, "$.apply.function", "was not given to from_spec"),
     ({"rename": {"to": {"function": "os:system"}}}, "$.rename.to.function", "was not given"),
     ({"readonly": {}}, "$.readonly.inner", "it is missing"),
@@ -289,6 +293,15 @@ def test_a_spec_of_anything_is_a_value_or_an_error() -> None:
     unknown = Convert[object](cast("str", 3))
     for value in (deep, unknown, Convert[object]("jaxx"), None, object()):
         assert isinstance(to_spec(value).failure(), InvalidSpec)
+
+
+def test_what_is_no_step_is_named_in_words() -> None:
+    said = [to_spec(value).failure().message for value in (None, 3, object())]
+    assert [text.split(": ")[1].split(" is ")[0] for text in said] == [
+        "None",
+        "a whole number",
+        "an object",
+    ]
 
 
 def test_reading_a_spec_imports_nothing_that_it_names() -> None:

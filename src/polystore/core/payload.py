@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, Never, Protocol, TypeAlias, TypeGuard, cast
 
 from attrs import frozen
 from typing_extensions import TypeAliasType
@@ -81,10 +81,30 @@ class ArraySpec:
 
 @frozen
 class LazyArray:
-    """An array that is read region by region. `read` gives a fresh array, or why there is none."""
+    """An array that is read region by region. `read` gives a fresh array, or why there is none.
+
+    A region has one slice of step 1 for each axis. All of it is `read((slice(None),) * n)` with its
+    `n = len(spec.shape)` axes; `convert(to="numpy")` reads it whole, and so does a `load` without
+    `lazy=True`. NumPy's functions take none: `TypeError`.
+
+    >>> import numpy as np
+    >>> from polystore import Success
+    >>> spec = ArraySpec((2, 3), "int64", ("y", "x"), (1, 3))
+    >>> lazy = LazyArray(spec, lambda region: Success(np.arange(6).reshape(2, 3)[region].copy()))
+    >>> lazy.read((slice(0, 1), slice(1, 3))).unwrap()
+    array([[1, 2]])
+    >>> lazy.read((slice(None),) * len(lazy.spec.shape)).unwrap().shape
+    (2, 3)
+    """
 
     spec: ArraySpec
     read: Callable[[Region], Outcome[HostArray]]
+
+    def __array__(self, dtype: object = None, copy: object = None) -> Never:
+        """Raise `TypeError`: else NumPy would make an array of one object, this, without a word."""
+        raise TypeError(
+            "A LazyArray is read region by region: read((slice(None),) * n) gives all of its n axes"
+        )
 
 
 Payload = TypeAliasType("Payload", "Array | LazyArray | Mapping[str, Array] | Json | Table | Rois")

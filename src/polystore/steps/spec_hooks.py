@@ -6,6 +6,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from inspect import signature
 from typing import Literal, TypeVar, Union, cast, get_args, get_origin
 
 from attrs import frozen
@@ -81,7 +82,7 @@ class _Writing:
         for tag, kind in (STEPS | _stores(self.registry)).items():
             if type(value) is kind:
                 return {tag: self.converter.unstructure(value)}
-        raise NotInSpecError(f"a {type(value).__name__} is no step and no registered config")
+        raise NotInSpecError(f"{_named(value)} is no step and no registered config")
 
     def pipeline(self, value: Pipeline[object, object]) -> list[object]:
         return [self.tagged(step) for step in value.steps]
@@ -92,7 +93,7 @@ class _Writing:
                 return {name: self.converter.unstructure(value)}
         if value is None:
             return None
-        raise NotInSpecError(f"{type(value).__name__} is the options of no registered format")
+        raise NotInSpecError(f"{_named(value)} is the options of no registered format")
 
     def format(self, value: FileFormat[object] | None) -> str | None:
         if value is not None and value not in [e.key for e in self.registry.entries().formats]:
@@ -259,7 +260,9 @@ def at(tag: str, read: Callable[[], T]) -> T:
         return read()
     except Exception as error:  # cattrs raises what the reading functions do
         # cattrs writes "reason @ path"; a path found below a tag stands before the tag's own.
-        text = transform_error(error, tag and f".{tag}", _in_words)[0]
+        texts = transform_error(error, tag and f".{tag}", _in_words)
+        # A field that is missing may be the unknown one, misspelt.
+        text = min(texts, key=lambda it: not it.startswith(_UNKNOWN_FIELD))
         reason, *paths = text.split(" @ ")
         raise NotInSpecError(reason, "".join(reversed(paths))) from error
 
@@ -270,10 +273,24 @@ def _in_words(error: BaseException, _expected: object) -> str:
     if isinstance(error, KeyError):
         return "it is missing"
     if isinstance(error, ForbiddenExtraKeysError):
-        words = f"there is no field {', '.join(map(repr, sorted(error.extra_fields)))}"
+        words = _unknown(sorted(map(str, error.extra_fields)), error.cl)
     else:
         words = str(error)
     return words.replace(" @ ", " at ")  # " @ " parts the reason from the place
+
+
+_UNKNOWN_FIELD = "there is no field "
+
+
+def _unknown(names: list[str], kind: type[object]) -> str:
+    """Say which fields there are not, and which one was meant."""
+    from difflib import get_close_matches  # for this error alone
+
+    known = list(signature(get_origin(kind) or kind).parameters)
+    near = get_close_matches(names[0], known, 1)
+    meant = f". Did you mean {near[0]!r}?" if near else "."
+    there = f"The fields are {', '.join(map(repr, known))}" if known else "It has no fields"
+    return f"{_UNKNOWN_FIELD}{', '.join(map(repr, names))}{meant} {there}"
 
 
 def _stores(registry: Registry) -> dict[str, type[object]]:
@@ -302,6 +319,13 @@ _PRIMITIVES: dict[object, str] = {
     float: "a number",
     bool: "true or false",
 }
+
+
+def _named(value: object) -> str:
+    """Name a value by what it is, in words."""
+    name = type(value).__name__
+    article = "an" if name[0] in "AEIOUaeiou" else "a"
+    return "None" if value is None else _PRIMITIVES.get(type(value), f"{article} {name}")
 
 
 def _primitive(value: object, kind: type[T]) -> T:
