@@ -12,6 +12,7 @@ from attrs import evolve
 from file_stores import Site, error_of, on_every_store, site_of
 
 from polystore import (
+    NPY,
     AlreadyExists,
     DiskConfig,
     Dispatcher,
@@ -35,6 +36,9 @@ from polystore import (
 from polystore.backends.memory import MEMORY, Memory
 
 KINDS = ("disk", "memory", "zarr", "shelf")
+
+# Out of a store of files into one that holds none, a file would be converted: it is not moved.
+CONVERTS = {(kind, other) for kind in ("disk", "shelf") for other in ("memory", "zarr")}
 
 on_every_pair = pytest.mark.parametrize(
     ("kind", "other"), list(itertools.product(KINDS, KINDS)), ids=str
@@ -71,6 +75,11 @@ def test_a_copy_is_the_item_and_the_item_stays(site: Site, another: Site) -> Non
 @on_every_pair
 def test_a_move_is_a_copy_and_the_item_goes(site: Site, another: Site) -> None:
     run = site.dispatcher
+    if (site.kind, another.kind) in CONVERTS:
+        refused = move(site.config, "p/bb.npy", to=another.config, dispatcher=run)
+        assert error_of(refused) == "UnsupportedOperation"
+        assert (len(keys_of(site)), keys_of(another)) == (3, ())
+        return
     moved = move(site.config, "p/bb.npy", to=another.config, dispatcher=run).unwrap()
     assert (moved.key, moved.config, moved.status) == ("p/bb.npy", another.config, "written")
     assert another.load("p/bb.npy").unwrap() == BB
@@ -89,12 +98,14 @@ def test_what_is_there_stays_unless_told_otherwise(site: Site, another: Site, do
         )
         return outcome.unwrap().status if error_of(outcome) == "" else error_of(outcome)
 
-    assert done("fail") == "AlreadyExists"
+    converts = act is move and (site.kind, another.kind) in CONVERTS
+    assert done("fail") == ("UnsupportedOperation" if converts else "AlreadyExists")
     assert done("skip") == "skipped"
     assert (another.load("t.npy").unwrap(), site.load("a.npy").unwrap()) == (7, A)
-    assert done("replace") == "written"
-    assert another.load("t.npy").unwrap() == A
-    assert exists(site.config, "a.npy", dispatcher=run).unwrap() == (act is copy)
+    assert done("replace") == ("UnsupportedOperation" if converts else "written")
+    assert another.load("t.npy").unwrap() == (7 if converts else A)
+    stays = act is copy or converts
+    assert exists(site.config, "a.npy", dispatcher=run).unwrap() == stays
 
 
 @on_every_pair
@@ -157,14 +168,22 @@ def test_another_suffix_is_another_format_with_the_metadata(tmp_path: Path) -> N
     assert kept.metadata.scale == (0.5, 0.5)
     assert [type(event.step).__name__ for event in kept.history][:2] == ["Load", "Save"]
     assert not isinstance(kept.payload, LazyArray)
-    assert move(disk, "a.tif", "b.npy").unwrap().status == "written"
-    assert list_files(disk).unwrap() == ("a.npy", "a.ome.tif", "b.npy")
-    assert np.array_equal(
-        cast(
-            "np.ndarray[tuple[int, ...], np.dtype[np.uint16]]", load(disk)("b.npy").unwrap().payload
-        ),
-        array,
-    )
+    assert list_files(disk).unwrap() == ("a.npy", "a.ome.tif", "a.tif")
+    assert np.array_equal(load(disk, format=NPY)("a.npy").unwrap().payload, array)
+
+
+def test_a_key_that_is_a_folder_is_called_one_and_not_a_suffix(tmp_path: Path) -> None:
+    disk, memory = DiskConfig(root=tmp_path), MemoryConfig(name=str(tmp_path))
+    (tmp_path / "sub").mkdir()
+    save(disk)(Item("p/a.tif", np.zeros((2, 2), np.uint8))).unwrap()
+    save(memory)(Item("p/a.tif", np.zeros((2, 2), np.uint8))).unwrap()
+    for store, act in ((disk, copy), (disk, move), (memory, copy), (memory, move)):
+        error = act(store, "p/a.tif", "sub", to=disk).failure()
+        assert isinstance(error, NotAFile)
+        assert (error.key, error.config, error.message) == ("sub", disk, "'sub' is a folder.")
+        assert "'sub/a.tif'" in error.advice
+    for act in (copy, move):
+        assert error_of(act(disk, "p/a.tif", "none")) == "UnknownFormat"
 
 
 def test_a_store_of_this_process_is_given_what_a_load_gives(tmp_path: Path) -> None:

@@ -117,9 +117,6 @@ def test_a_mirror_has_a_link_to_every_file(raw: DiskConfig, view: DiskConfig) ->
     for key in report.values:
         assert is_symlink(view, key).unwrap()
         assert load(view)(key).unwrap().payload == load(raw)(key).unwrap().payload
-    again = mirror(raw, view).unwrap()
-    assert (again.values, again.failed) == ((), report.values)
-    assert {type(error).__name__ for error in again.errors} == {"AlreadyExists"}
     assert mirror(raw, view, if_exists="skip").unwrap() == report
     assert mirror(raw, view, if_exists="replace").unwrap() == report
 
@@ -137,6 +134,33 @@ def test_what_cannot_be_mirrored_is_told_and_the_rest_is(raw: DiskConfig, view: 
     assert report.failed[1] == "a.json"
     assert len(report.values) == 3
     assert load(view)("a.json").unwrap().payload == "mine"
+
+
+def test_a_mirror_without_one_link_is_a_failure(
+    raw: DiskConfig, view: DiskConfig, tmp_path: Path
+) -> None:
+    unlinked = DiskConfig(root=view.root)
+    error = mirror(raw, unlinked).failure()
+    assert isinstance(error, UnsupportedOperation)
+    assert (error.key, error.config) == ("a.json", unlinked)
+    assert error.message.endswith("No link was made: this is the first of 4 errors.")
+    assert error_of(mirror(raw, unlinked, folder="q")) == "UnsupportedOperation"
+    mirror(raw, view).unwrap()
+    assert error_of(mirror(raw, view)) == "AlreadyExists"
+    assert mirror(MemoryConfig(name=str(tmp_path)), view).unwrap().values == ()
+
+
+def test_what_is_read_only_is_linked_to_in_the_store_behind_it(
+    raw: DiskConfig, view: DiskConfig
+) -> None:
+    seen = ReadOnlyConfig(ReadOnlyConfig(raw))
+    assert mirror(seen, view).unwrap().values == list_files(raw).unwrap()
+    assert load(view)("p/f2.json").unwrap().payload == load(raw)("p/f2.json").unwrap().payload
+    assert create_symlink(view, "l.json", Place(seen, "a.json")).unwrap() == "l.json"
+    assert stat(view, "l.json").unwrap().link == stat(view, "a.json").unwrap().link
+    strict = DiskConfig(root=view.root)
+    assert error_of(create_symlink(strict, "m.json", Place(seen, "a.json"))) != ""
+    assert isinstance(mirror(seen, raw, if_exists="replace").failure(), InvalidKey)
 
 
 def test_what_cannot_be_listed_is_not_mirrored(raw: DiskConfig, view: DiskConfig) -> None:

@@ -21,6 +21,7 @@ from polystore import (
     Dispatcher,
     Failure,
     FunctionFailed,
+    HostArray,
     InvalidSpec,
     Item,
     Json,
@@ -178,6 +179,33 @@ def test_an_update_that_fails_changes_nothing(tmp_path: Path) -> None:
         "broken.json",
         "new.json",
     ]
+
+
+def test_a_function_that_gives_none_wipes_nothing(store: Store[object, Payload]) -> None:
+
+    def nothing(_: object) -> None:
+        return
+
+    save(store)(Item("a.npy", np.zeros(3))).unwrap()
+    for key in ("a.npy", "new.npy"):
+        error = update(store, key, nothing).failure()
+        assert isinstance(error, UnsupportedPayload)
+        assert (error.key, error.config) == (key, store)
+        assert error.message == "The function gave None."
+        assert "use delete" in error.advice
+    assert exists(store, "new.npy").unwrap() is False
+    assert np.array_equal(cast("HostArray", load(store)("a.npy").unwrap().payload), np.zeros(3))
+
+
+def test_an_update_in_place_that_gives_none_leaves_the_file(tmp_path: Path) -> None:
+    disk = DiskConfig(root=tmp_path)
+    save(disk)(Item("run.json", {"n": 1})).unwrap()
+
+    def in_place(run: object) -> None:
+        cast("dict[str, int]", run).update(n=2)
+
+    assert error_of(update(disk, "run.json", in_place)) == "UnsupportedPayload"
+    assert load(disk)("run.json").unwrap().payload == {"n": 1}
 
 
 def test_a_store_without_locks_says_so(tmp_path: Path) -> None:

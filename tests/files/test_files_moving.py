@@ -6,7 +6,6 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 from attrs import evolve
 from file_stores import SHELF, Shelf, ShelfConfig, Site, error_of, site_of
@@ -79,17 +78,6 @@ def test_a_move_to_a_part_of_the_same_store_loses_nothing(tmp_path: Path) -> Non
         outcome = move(source, "a.json", to=sink, if_exists="replace")
         assert isinstance(outcome.failure(), InvalidKey)
     assert load(disk)("a.json").unwrap().payload == 1
-
-
-def test_a_move_to_another_format_makes_another_file_in_a_store_of_stores_too(
-    tmp_path: Path,
-) -> None:
-    disk = DiskConfig(root=tmp_path)
-    route = RouteConfig(routes=(Route(disk),))
-    save(route)(Item("a.tif", np.zeros((2, 2), np.uint8))).unwrap()
-    assert move(route, "a.tif", "b.npy").unwrap().status == "written"
-    assert load(disk)("b.npy").unwrap().key == "b.npy"
-    assert list_files(disk).unwrap() == ("b.npy",)
 
 
 def test_a_move_that_another_writer_runs_into_deletes_nothing(tmp_path: Path) -> None:

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Literal, Never, cast
 from attrs import evolve, frozen
 
 from polystore.core.errors import (
-    AlreadyExists,
-    InvalidKey,
     NotAFile,
     StorageError,
-    Unavailable,
+    UnknownFormat,
     UnsupportedOperation,
 )
 from polystore.core.item import Item, Saved
@@ -20,6 +18,16 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, is_succe
 from polystore.core.records import IfExists, Reach, Sink, Source, Stat, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.asking import stat_of
+from polystore.files.loss import (
+    holds_file,
+    into_folder,
+    of_one_store,
+    onto_itself,
+    source_changed,
+    source_not_removed,
+    would_convert,
+    would_drop,
+)
 from polystore.files.sameness import may_be_one, one_thing, with_parts
 from polystore.files.streaming import streamed
 from polystore.files.target import Target, key_target, located, on_key, unchangeable, unsupported
@@ -35,12 +43,13 @@ __all__ = ["copy", "move"]
 
 @frozen
 class _Way:
-    """From where to where, and how."""
+    """From where to where, and how; `moves` if the source is to go, and nothing may be lost."""
 
     dispatcher: Dispatcher
     source: Target
     target: Target
     if_exists: IfExists
+    moves: bool = False
 
     def saved(self, status: Literal["written", "skipped"], nbytes: int = 0) -> Outcome[Saved]:
         """Give the outcome of a copy that went, or had not to go, this way."""
@@ -98,10 +107,15 @@ def move(  # noqa: PLR0913 - from where, to where, and how
 
     - Within a store it is one step, if the store has one: nobody sees both keys, or none. A link is
       moved as a link, a folder with all that is below it. No byte is written: `Saved.nbytes` is 0.
-    - Between two stores, and where the new suffix is of another format, it is a copy (see `copy`),
-      and then a deletion of what was copied. That is not one step: killed in between, it leaves
-      both. Nothing is deleted unless the copy is whole, and what was read is still what is there
-      (`Unavailable` if another writer changed it meanwhile). Folders are not moved so: `NotAFile`.
+    - Between two stores it is a copy (see `copy`), and then a deletion of what was copied. That is
+      not one step: killed in between, it leaves both. Nothing is deleted unless the copy is whole,
+      and what was read is still what is there (`Unavailable` if another writer changed it
+      meanwhile). Folders are not moved so: `NotAFile`.
+    - A file is moved only as the bytes that it is. Where it would have to be decoded (a suffix of
+      another format, a store that holds no files), nothing is written: `UnsupportedOperation`, for
+      what the conversion cannot carry would be lost. Copy it, look at the copy, then delete it.
+    - An item of a store that holds no files (memory, Zarr) is loaded and saved. If the copy could
+      not carry all of its metadata, the copy stands and the source stays: `Lossy` says what.
     - What is at the new key stays unless told otherwise: `AlreadyExists`; with `"skip"` both stay,
       and `Saved.status` says so. `"replace"` replaces a file or a link, never a folder.
     - To where it is already, nothing happens (`"skipped"`); a folder below itself is `InvalidKey`.
@@ -144,7 +158,9 @@ def _copied(way: _Way) -> Outcome[Saved]:
     if backend.save is None and backend.put is None:
         return Failure(unchangeable(way.target, "be copied to"))
     if one_thing(way.source, way.target):
-        return _stays(way) if way.if_exists != "fail" else _onto_itself(way)
+        if way.if_exists != "fail":
+            return _stays(way)
+        return and_then(stat_of(way.source), lambda _: Failure(onto_itself(way.target)))
     if way.if_exists == "skip" and _is_file(way.target):
         return way.saved("skipped")
     if _same_bytes(way):
@@ -156,6 +172,8 @@ def _copied(way: _Way) -> Outcome[Saved]:
         loadable = _format_of(way.source, way.dispatcher) is not None
         if not loadable or not isinstance(new.failure(), UnsupportedOperation):
             return Failure(_advised(new.failure(), way))
+    if way.moves and holds_file(way.source, way.dispatcher):
+        return Failure(_advised(would_convert(way.source, way.target, way.dispatcher), way))
     return _loaded_and_saved(way).alt(lambda error: _advised(error, way))
 
 
@@ -217,7 +235,7 @@ def _moved(way: _Way) -> Outcome[Saved]:
         done = step(way.source.handle, way.source.key, way.target.key, way.if_exists)
         return and_then(done, lambda new: way.saved("written" if new else "skipped"))
     if may_be_one(way.source, way.target, way.dispatcher):
-        return Failure(_part_of_itself(way))
+        return Failure(of_one_store(way.target))
     return _copied_and_deleted(way)
 
 
@@ -239,13 +257,17 @@ def _copied_and_deleted(way: _Way) -> Outcome[Saved]:
     if remove is None:
         return Failure(unchangeable(way.source, "be moved from"))
     before = _status(way.source)
-    copied = _copied(way)
+    copied = _copied(evolve(way, moves=True))
     if not is_successful(copied) or copied.unwrap().status == "skipped":
         return copied
+    if copied.unwrap().dropped:
+        return Failure(would_drop(way.source, way.target, copied.unwrap().dropped))
     if _status(way.source) != before:
-        return Failure(_changed(way))
+        return Failure(source_changed(way.source))
     removed = remove(way.source.handle, way.source.key)
-    return and_then(removed, lambda _: copied).alt(lambda error: _not_removed(error, way))
+    return and_then(removed, lambda _: copied).alt(
+        lambda error: source_not_removed(error, way.source, way.target)
+    )
 
 
 def _status(target: Target) -> Stat | None:
@@ -254,6 +276,8 @@ def _status(target: Target) -> Stat | None:
 
 def _advised(error: StorageError, way: _Way) -> StorageError:
     """Say of a folder what can be done with one."""
+    if isinstance(error, UnknownFormat) and _is_folder(way.target):
+        return into_folder(way.source, way.target)
     if not isinstance(error, NotAFile) or error.key != way.source.key:
         return error
     if error.config != way.source.config or not _is_folder(way.source):
@@ -267,36 +291,3 @@ def _advised(error: StorageError, way: _Way) -> StorageError:
 def _is_folder(target: Target) -> bool:
     found = _status(target)
     return found is not None and found.kind == "folder"
-
-
-def _onto_itself(way: _Way) -> Outcome[Saved]:
-    error = AlreadyExists(
-        way.target.key,
-        way.target.config,
-        f"{way.target.key!r} would be copied onto itself.",
-        "Give another key, or another store.",
-    )
-    return and_then(stat_of(way.source), lambda _: Failure(error))
-
-
-def _part_of_itself(way: _Way) -> InvalidKey:
-    return InvalidKey(
-        way.target.key,
-        way.target.config,
-        f"{way.target.key!r} may be one thing in both stores: one is a part of the other.",
-        "Give it another key; or copy it, and delete what is then left over.",
-    )
-
-
-def _changed(way: _Way) -> Unavailable:
-    return Unavailable(
-        way.source.key,
-        way.source.config,
-        f"{way.source.key!r} was changed while it was moved: it is copied, and was not deleted.",
-        'Move it again with if_exists="replace", or delete it.',
-    )
-
-
-def _not_removed(error: StorageError, way: _Way) -> StorageError:
-    message = f"{error.message} It is copied whole to {way.target.key!r}, and was not deleted."
-    return evolve(error, key=error.key or way.source.key, message=message)

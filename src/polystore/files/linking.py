@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Never, cast
 
+from attrs import evolve
+
 from polystore.batch import Report, collect
+from polystore.configs import ReadOnlyConfig
 from polystore.core.errors import InvalidKey, StorageError
 from polystore.core.key import Key, KeyLike, natural_order
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
@@ -41,6 +44,7 @@ def create_symlink(
     What it leads to need not exist. A disk store's links lead to the stores that its config names
     (`DiskConfig(root, links_to=(other,))`), and nowhere else. `AlreadyExists` if something is at
     the key, unless told otherwise; `"replace"` replaces a file or a link, never a folder.
+    A place in a `ReadOnlyConfig` is one in the store behind it, as a link changes nothing there.
     `InvalidKey` for a link to itself, which would put a circle where something was.
     `UnsupportedOperation` for stores without links.
 
@@ -55,7 +59,7 @@ def create_symlink(
     <Success: 10>
     """
     used = dispatcher or default_dispatcher()
-    place = (target.store, target.key) if isinstance(target, Place) else (store, target)
+    place = (_behind(target.store), target.key) if isinstance(target, Place) else (store, target)
 
     def linked(link: Target) -> Outcome[Key]:
         mistake = mistake_in(Save(cast("Sink[object]", store), if_exists))
@@ -85,7 +89,8 @@ def mirror(
     made. A link in the source that leads to a folder is not entered.
 
     `NotFound` and others if the source cannot be listed at all; `InvalidKey` where the links would
-    lie in what is mirrored; `UnsupportedOperation` for a store without links.
+    lie in what is mirrored; `UnsupportedOperation` for a store without links. If not one link
+    could be made, it is the error of the first, which says how many there were.
 
     >>> from polystore import DiskConfig, Item, is_symlink, save
     >>> import tempfile
@@ -114,6 +119,8 @@ def mirror(
             for key in keys
         )
         report = collect(links)
+        if report.errors and not report.values:
+            return Failure(_none_made(report.errors))
         return Success(
             Report(
                 report.values,
@@ -123,6 +130,20 @@ def mirror(
         )
 
     return on_folder(source, folder, used, mirrored)
+
+
+def _behind(store: Source[object]) -> Source[object]:
+    """Give the store that a read-only one shows; any other as it is."""
+    while isinstance(store, ReadOnlyConfig):
+        store = store.inner
+    return store
+
+
+def _none_made(errors: tuple[StorageError, ...]) -> StorageError:
+    """Give the first error of a mirror that has not one link."""
+    first, count = errors[0], len(errors)
+    others = f": this is the first of {count} errors" if count > 1 else ""
+    return evolve(first, message=f"{first.message} No link was made{others}.")
 
 
 def _linked(

@@ -103,7 +103,9 @@ def update(  # noqa: PLR0913 - what is updated, by what, and how
     what the file is, and to a type checker what the function is given.
 
     If the function raises, it is `FunctionFailed`, and what was stored is as it was; likewise if
-    the new payload cannot be saved, if what is there cannot be loaded, and on `LockTimeout`.
+    the new payload cannot be saved, if what is there cannot be loaded, and on `LockTimeout`. A
+    function that gives `None` is `UnsupportedPayload`: also one that changes the payload in place
+    gives it back, and to delete what is there, there is `delete`.
 
     >>> from polystore import JSON, DiskConfig, Json, load
     >>> import tempfile
@@ -152,8 +154,17 @@ def _replaced(
     loaded = dispatcher.run(load, target.key)
     if not is_successful(loaded) and isinstance(loaded.failure(), NotFound):
         loaded = Success(Item(target.key, None))
-    new = and_then(loaded, lambda item: dispatcher.run(Apply(fn), item))
+    applied = and_then(loaded, lambda item: dispatcher.run(Apply(fn), item))
+    new = and_then(applied, _something)
     return and_then(new, lambda item: dispatcher.run(Save(sink, "replace"), item))
+
+
+def _something(item: Item[object]) -> Outcome[Item[object]]:
+    if item.payload is not None:
+        return Success(item)
+    message = "The function gave None."
+    advice = "Return the new payload, also where you change it in place; to delete it, use delete."
+    return Failure(UnsupportedPayload("", None, message, advice))
 
 
 def _no_timeout(given: object) -> InvalidSpec:

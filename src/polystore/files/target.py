@@ -29,6 +29,7 @@ __all__ = [
     "text_of",
     "unchangeable",
     "unsupported",
+    "without_slash",
 ]
 
 T = TypeVar("T")
@@ -70,7 +71,10 @@ def on_folder(
     dispatcher: Dispatcher | None,
     act: Callable[[Target], Outcome[T]],
 ) -> Outcome[T]:
-    """Do something to a folder of a store; `""`, `"."` and the absolute root are its root."""
+    """Do something to a folder of a store; `""`, `"."` and the absolute root are its root.
+
+    One slash at its end is as none: that is how a shell completes the name of a folder.
+    """
 
     def done() -> Outcome[T]:
         target = folder_target(store, folder, dispatcher or default_dispatcher())
@@ -101,15 +105,20 @@ def folder_target(store: object, folder: KeyLike, dispatcher: Dispatcher) -> Out
     root = _root_of(backend, store)
     if _is_root(folder, root):
         return Success(Target(store, backend, handle, ROOT))
-    parsed = parse_key(folder, root, backend.reserved)
+    parsed = parse_key(without_slash(folder), root, backend.reserved)
     return parsed.map(lambda key: Target(store, backend, handle, key))
+
+
+def without_slash(folder: KeyLike) -> KeyLike:
+    """Give a folder without the one slash at its end; `"/"` alone stays, and is no key."""
+    return (str.removesuffix(folder, "/") or folder) if isinstance(folder, str) else folder
 
 
 def _is_root(folder: object, root: str | None) -> bool:
     if not isinstance(folder, (str, PurePath)):
         return False
     text = str(folder)
-    return text in {"", "."} or (root is not None and text.rstrip("/") == root.rstrip("/"))
+    return text in {"", ".", "./"} or (root is not None and text.rstrip("/") == root.rstrip("/"))
 
 
 def _root_of(backend: Backend[object, object], config: object) -> str | None:
