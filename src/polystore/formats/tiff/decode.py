@@ -152,10 +152,9 @@ def _box(samples: Samples, box: Box, limits: Limits) -> Outcome[HostArray]:
     room = allocated(lengths(box), samples.pages.dtype)
     if not is_successful(room):
         return room
-    with quiet():
-        read = guard(
-            lambda: read_samples(samples, box, room.unwrap()), catch(Exception, _from_tifffile)
-        )
+    read = guard(
+        lambda: read_samples(samples, box, room.unwrap()), catch(Exception, _from_tifffile)
+    )
     return and_then(read, lambda _: room)
 
 
@@ -187,19 +186,20 @@ def _read(file: ReadableFile | io.BytesIO, source: Readable, skeleton: Skeleton)
         problem = None if ome is None else ome_problem(ome, skeleton.layouts)
         if tif.is_ome and ome is None:
             problem = "its OME-XML cannot be parsed, or defines entities"
-        problem = problem or _unseen_problem(tif, skeleton)
+        unseen = unseen_pages(tif, skeleton) if problem is None else 0
+        problem = problem or _unseen_problem(tif, unseen)
         if problem is not None:
             return Failure(damaged("TIFF", problem))
         samples = _plan(tif.series[0], source, skeleton)
-        known = known_of(tif, ome, unseen_pages(tif, skeleton))
+        known = known_of(tif, ome, unseen)
         return samples.map(lambda it: _Image(it, known))
 
 
-def _unseen_problem(tif: TiffFile, skeleton: Skeleton) -> str | None:
+def _unseen_problem(tif: TiffFile, unseen: int) -> str | None:
     if not tif.series:
         return "it holds no image"
     # A description that tifffile wrote itself covers all pages, or it is not what was written.
-    if tif.series[0].kind == "shaped" and unseen_pages(tif, skeleton):
+    if tif.series[0].kind == "shaped" and unseen:
         return "its description leaves out some of its pages"
     return None
 

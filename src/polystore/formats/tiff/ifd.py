@@ -187,11 +187,11 @@ def _directory(source: Readable, form: _Form, offset: int, loaded: Collection[in
             if kind not in _INTEGERS:
                 raise ValueError(f"tag {code} of the page at byte {offset} is no integer")
             taken = length if code == _SUB_IFDS else min(length, _VALUES_MAX)
-            packed = struct.Struct(f"{form.order}{taken}{_INTEGERS[kind]}")
-            raw = inline if where is None else _read(source, where, packed.size)
-            if len(raw) < packed.size:
+            wanted = taken * _WIDTHS[kind]
+            raw = inline if where is None else _read(source, where, wanted)
+            if len(raw) < wanted:
                 raise ValueError("it ended while it was read")
-            tags[code] = packed.unpack(raw[: packed.size])
+            tags[code] = struct.unpack(f"{form.order}{taken}{_INTEGERS[kind]}", raw[:wanted])
     children = tags.pop(_SUB_IFDS, ())
     return _Directory(tuple(sorted(tags.items())), children, following, cost, values)
 

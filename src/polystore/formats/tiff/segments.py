@@ -37,6 +37,7 @@ _DEFLATE = frozenset({8, 32946})
 _ZSTD = frozenset({34926, 50000})
 _FAX = frozenset({2, 3, 4})
 _STREAMS = _DEFLATE | _ZSTD | {_LZW, _PACKBITS, _LZMA}
+_DECODED = _STREAMS | _FAX | JPEG | JPEG_2000 | {_NONE}
 
 _SMALL = 14336
 """Bytes. Below it a segment is not worth a thread (tifffile's own measure, for LZW)."""
@@ -48,11 +49,10 @@ def unreadable(key: TiffPage) -> str | None:
     A codec whose stream carries an image size of its own would allocate what it claims: only those
     are decoded whose size can be read beforehand.
     """
-    known = _STREAMS | _FAX | JPEG | JPEG_2000 | {_NONE}
     if key.dtype is None:
         bits, kind = key.bitspersample, int(key.sampleformat)
         return f"its samples, of {bits} bits in TIFF's format {kind}, are of no type known here"
-    if key.compression not in known:
+    if key.compression not in _DECODED:
         name = getattr(key.compression, "name", "unknown")
         return f"its compression, {int(key.compression)} ({name}), is none that is decoded here"
     return None
