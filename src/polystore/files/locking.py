@@ -176,6 +176,6 @@ def _no_outcome(given: object) -> UnsupportedPayload:
     return UnsupportedPayload(
         "",
         None,
-        f"The function gave a {type(given).__name__} and not an outcome.",
+        f"The function gave no outcome, but a value of type {type(given).__name__}.",
         "Give Success(value) or Failure(error); use update for a function of the payload.",
     )
