@@ -6,13 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
+from attrs import evolve
 from broken_files import SHOWS_A_TEMPORARY
-from broken_listings import CALLS_FOLDERS_FILES, LISTS_SIBLINGS
+from broken_listings import CALLS_FOLDERS_FILES, LISTS_SIBLINGS, listing, same_again
 from broken_stores import RAISES, SQUEEZES, Broken
 from plain_stores import ITEMS, new_dict, new_items
+from store_makers import new_disk
 
+from polystore.core.registry import Record
 from polystore.formats.npy import NPY_CODEC
 from polystore.testing import (
     EVERY_LAW,
@@ -24,6 +28,8 @@ from polystore.testing import (
     laws_for,
     no_config,
 )
+
+LISTS_TWO = listing(lambda _items, _folder, keys: keys[:2])
 
 CASES = {
     "a payload": Broken(
@@ -77,11 +83,91 @@ def test_the_smallest_example_is_small() -> None:
     assert f"smallest example: {small!r}\n" in told(CASES["a payload"])
 
 
-def test_an_example_replays_alone() -> None:
+def test_an_example_replays_alone(capsys: pytest.CaptureFixture[str]) -> None:
     law = law_named("every key keeps its own content")
     law.replay(ITEMS, new_items, ["a", "A"])
+    assert "every key keeps its own content: it held this time\n" in capsys.readouterr().out
     with pytest.raises(LawBroken, match="smallest example"):
         law.replay(RAISES, new_items, [b"no text"])
+
+
+def test_a_law_of_threads_replays_many_times(capsys: pytest.CaptureFixture[str]) -> None:
+    tried = list[object]()
+
+    def holds(_record: Record, _make: object, example: object) -> None:
+        tried.append(example)
+        assert len(tried) != 70, "it failed by chance"
+
+    law = evolve(law_named("a move is one step"), holds=holds)
+    law.replay(ITEMS, new_items, 1)
+    assert len(tried) == 50
+    assert "it held this time (tried 50 times)" in capsys.readouterr().out
+    with pytest.raises(LawBroken, match="it failed by chance"):
+        law.replay(ITEMS, new_items, 1)
+
+
+def test_a_maker_that_repeats_itself_is_what_each_law_says_first() -> None:
+    for law in laws_for(ITEMS):
+        with pytest.raises(LawBroken, match=r"the maker gave ItemsConfig.* twice: it has to give"):
+            law.check(ITEMS, same_again)
+
+
+def test_many_keys_are_told_by_their_difference_and_once() -> None:
+    law = "keys that look alike are two keys, or one of them is refused"
+    text = told(Broken(LISTS_TWO, new_items, law))
+    assert "smallest example: None\n" in text
+    assert "more" in text
+    assert len(text) < 600
+
+
+def test_pytest_shows_little_more_than_the_text(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "from broken_listings import LISTS_SIBLINGS, new_items\n"
+        "from polystore.testing import law_named\n\n"
+        "def test_it() -> None:\n"
+        '    law = law_named("a folder lists what is below it, and no more")\n'
+        "    law.check(LISTS_SIBLINGS, new_items)\n"
+    )
+    path = os.pathsep.join((str(Path(__file__).parent), *sys.path))
+    child = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert child.returncode == 1
+    assert "LawBroken: a folder lists" in child.stdout
+    assert len(child.stdout.splitlines()) < 40, child.stdout
+
+
+def test_a_script_is_imported_from_only_where_nothing_else_has_the_name(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from broken_listings import LISTS_SIBLINGS\n"
+        "from plain_stores import new_items\n"
+        "from polystore.testing import LawBroken, law_named\n\n"
+        "def mine() -> object:\n"
+        "    return new_items()\n\n"
+        'law = law_named("a folder lists what is below it, and no more")\n'
+        "for make in (new_items, mine):\n"
+        "    try:\n"
+        "        law.check(LISTS_SIBLINGS, make)\n"
+        "    except LawBroken as broken:\n"
+        "        print(broken)\n"
+    )
+    path = os.pathsep.join((str(Path(__file__).parent), *sys.path))
+    said = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ).stdout
+    assert said.count("    from broken_listings import LISTS_SIBLINGS\n") == 2
+    assert said.count("    from plain_stores import new_items\n") == 1
+    assert said.count("    from __main__ import mine  # of the script that was run") == 1
 
 
 def test_what_has_no_name_is_said_to_have_none() -> None:
@@ -103,8 +189,16 @@ def test_a_law_that_cannot_be_tried_is_not_kept() -> None:
 def test_laws_have_names_of_their_own() -> None:
     assert len({law.name for law in EVERY_LAW}) == len(EVERY_LAW)
     assert all(law_named(str(law)) is law for law in EVERY_LAW)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="EVERY_LAW"):
         law_named("no such law")
+    with pytest.raises(KeyError, match="Did you mean 'a move is one step'"):
+        law_named("a mov is one step")
+
+
+@pytest.mark.parametrize("given", [new_disk(), type(new_disk())])
+def test_laws_are_of_records_only(given: object) -> None:
+    with pytest.raises(TypeError, match=r"laws_for wants a record .* DiskConfig$"):
+        laws_for(cast("Record", given))
 
 
 def test_a_record_is_held_to_the_laws_of_its_fields() -> None:

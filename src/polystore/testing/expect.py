@@ -17,6 +17,7 @@ def expect(holds: bool, seen: str) -> None:
 
     >>> expect(1 + 1 == 2, "arithmetic is broken")
     """
+    __tracebackhide__ = True
     if not holds:
         raise AssertionError(seen)
 
@@ -28,6 +29,7 @@ def done(outcome: Outcome[T], what: str) -> T:
     >>> done(Success(1), "counting")
     1
     """
+    __tracebackhide__ = True
     word_of(outcome, what)
     if not is_successful(outcome):
         raise AssertionError(f"{what} failed: {_told(outcome.failure())}")
@@ -41,6 +43,7 @@ def refused(outcome: Outcome[object], what: str, *kinds: type[StorageError]) -> 
     >>> type(refused(parse_key(""), "an empty key")).__name__
     'InvalidKey'
     """
+    __tracebackhide__ = True
     word = word_of(outcome, what)
     if is_successful(outcome):
         wanted = " or ".join(kind.__name__ for kind in kinds) or "an error"
@@ -59,6 +62,7 @@ def word_of(outcome: Outcome[object], what: str) -> str:
     >>> word_of(parse_key(""), "an empty key")
     'InvalidKey'
     """
+    __tracebackhide__ = True
     if not is_outcome(outcome):
         raise AssertionError(f"{what} gave {outcome!r}, which is no outcome")
     if is_successful(outcome):

@@ -13,6 +13,9 @@ from polystore.core.registry import Record
 
 __all__ = ["Home", "home_of"]
 
+_OF_SCRIPT = "  # of the script that was run: put these lines at its end"
+"""What is said of an import that works in the script only."""
+
 
 @frozen
 class Home:
@@ -48,19 +51,25 @@ def _name_of(
         held_by: dict[str, object] = getattr(module, "__dict__", {})  # not all are modules
         for name, held in tuple(held_by.items()):
             if held is value and not name.startswith("_"):
-                return name, f"from {module.__name__} import {name}"
+                line = f"from {module.__name__} import {name}"
+                of_script = module.__name__ == "__main__"
+                return name, f"{line}{_OF_SCRIPT}" if of_script else line
     return placeholder, f"# {placeholder}: {words}, which has no name in a module"
 
 
 def _modules(record: Record, make: object) -> Iterator[ModuleType]:
-    """Give the modules that may name the two: the maker's, the functions', then every other."""
+    """Give the modules that may name the two: the maker's, the functions', then every other.
+
+    The script that was run comes last: nobody else can import from it.
+    """
     names = (each.name for each in fields(type(record)))
     makers = (make, *(cast("object", getattr(record, name)) for name in names))
-    seen: set[str] = set()
+    seen = {"__main__"}
     for maker in makers:
         name: object = getattr(maker, "__module__", None)
         if isinstance(name, str) and name not in seen and name in sys.modules:
             seen.add(name)
             yield sys.modules[name]
     # A record's functions may all be of other modules: partial ones, or those of another record.
-    yield from tuple(sys.modules.values())
+    yield from (it for name, it in tuple(sys.modules.items()) if name != "__main__")
+    yield sys.modules["__main__"]

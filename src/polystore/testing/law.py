@@ -7,8 +7,10 @@ breaks it and the code that tries just that one again.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import TypeAlias
 
 from attrs import field, frozen
@@ -42,10 +44,20 @@ def any_record(_record: Record, /) -> bool:
 
 @frozen
 class _Seen:
-    """An example that broke the law, and the exception that said so."""
+    """An example that broke the law, and the exception that said so, with its own traceback.
+
+    Whoever raises an exception further adds to its traceback: hypothesis adds a hundred lines.
+    """
 
     example: object
     exception: Exception
+    traceback: TracebackType | None
+
+    def cause(self) -> Exception | None:
+        """Give what `LawBroken` is raised from; what a law itself said is all in the text."""
+        if type(self.exception) is AssertionError:
+            return None
+        return self.exception.with_traceback(self.traceback)
 
 
 @frozen
@@ -59,6 +71,7 @@ class Law:
     - `share`: of the examples that hypothesis is set to try, what part is enough, for laws whose
       examples are slow.
     - `fits(record)`: whether the law says something about a record that has those fields.
+    - `turns`: how often `replay` tries an example, for laws of threads, which may hold by chance.
 
     >>> from polystore.testing import law_named
     >>> str(law_named("a store holds something"))
@@ -71,6 +84,7 @@ class Law:
     holds: Callable[[Record, Make, object], None] = field(repr=False)
     share: float = 1.0
     fits: Callable[[Record], bool] = field(default=any_record, repr=False)
+    turns: int = 1
 
     def __str__(self) -> str:
         """Give the name."""
@@ -84,13 +98,15 @@ class Law:
         `make` gives configs of new, empty stores; formats and frameworks need none. The number of
         examples is at most `max_examples`, or that of hypothesis's settings.
         """
+        __tracebackhide__ = True
         failed: list[_Seen] = []
 
         def trial(example: object) -> None:
+            __tracebackhide__ = True
             try:
                 self.holds(record, make, example)
             except Exception as exception:
-                failed[:] = [_Seen(example, exception)]
+                failed[:] = [_Seen(example, exception, exception.__traceback__)]
                 raise
 
         most = settings().max_examples if max_examples is None else max_examples
@@ -110,14 +126,22 @@ class Law:
             # the one that did is told.
             seen = failed[-1] if failed else None
             told = self._told(record, make, seen) if seen else f"{self.name}\n\nno trial: {raised}"
-            raise LawBroken(told) from (seen.exception if seen else raised)
+            raise LawBroken(told) from (seen.cause() if seen else raised)
 
     def replay(self, record: Record, make: Make, example: object) -> None:
-        """Try the law on one example: the line that a `LawBroken` shows."""
-        try:
-            self.holds(record, make, example)
-        except Exception as exception:
-            raise LawBroken(self._told(record, make, _Seen(example, exception))) from exception
+        """Try the law on one example: the line that a `LawBroken` shows.
+
+        A law of threads is tried `turns` times. Where it holds, that is printed.
+        """
+        __tracebackhide__ = True
+        for _ in range(self.turns):
+            try:
+                self.holds(record, make, example)
+            except Exception as exception:  # noqa: BLE001 - whatever a record raises breaks the law
+                seen = _Seen(example, exception, exception.__traceback__)
+                raise LawBroken(self._told(record, make, seen)) from seen.cause()
+        tried = f" (tried {self.turns} times)" if self.turns > 1 else ""
+        sys.stdout.write(f"{self.name}: it held this time{tried}\n")
 
     def _told(self, record: Record, make: Make, seen: _Seen) -> str:
         home = home_of(record, make)

@@ -16,7 +16,18 @@ from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region, is_h
 if TYPE_CHECKING:
     from polystore.core.payload import Payload
 
-__all__ = ["PATIENCE_S", "Work", "at_once", "interrupted", "meanwhile", "started", "switching"]
+__all__ = [
+    "GLANCE_S",
+    "PATIENCE_S",
+    "SHORT_GLANCE_S",
+    "TURNS_OF_REPLAY",
+    "Work",
+    "at_once",
+    "interrupted",
+    "meanwhile",
+    "started",
+    "switching",
+]
 
 T = TypeVar("T")
 
@@ -35,6 +46,12 @@ SWITCH_S = 1e-5
 GLANCE_S = 0.2
 """Seconds that a save waits for what looks at it: a store may let nobody look before it ends."""
 
+SHORT_GLANCE_S = 0.02
+"""The same, where a save is looked at many times."""
+
+TURNS_OF_REPLAY = 50
+"""How often the replay of a law of threads tries its example."""
+
 
 @frozen(eq=False)
 class Work(Generic[T]):
@@ -44,9 +61,9 @@ class Work(Generic[T]):
     found: list[T]
     raised: list[Exception]
 
-    def glance(self) -> None:
+    def glance(self, seconds: float = GLANCE_S) -> None:
         """Wait a little, and go on whether or not it has ended."""
-        self.thread.join(GLANCE_S)
+        self.thread.join(seconds)
 
     def result(self, what: str) -> T:
         """Give what the action gave; what it raised is raised here."""

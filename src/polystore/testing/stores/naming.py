@@ -41,9 +41,12 @@ def _are_their_own(trial: Trial, words: list[str]) -> None:
     trial.expect_listed(held)
 
 
-def _holds_all_confusable(trial: Trial, words: tuple[str, ...]) -> None:
-    """Try them as files and as folders: what trails a file's name is its suffix."""
-    _are_their_own(trial, [*words, *(f"{word}/x" for word in words)])
+def _holds_all_confusable(trial: Trial, _example: None) -> None:
+    """Try them as files and as folders: what trails a file's name is its suffix.
+
+    They are no example, for then each broken law would print all of them twice.
+    """
+    _are_their_own(trial, [*CONFUSABLE, *(f"{word}/x" for word in CONFUSABLE)])
 
 
 def _refuses(trial: Trial, text: str) -> None:
@@ -182,7 +185,7 @@ NAMING_LAWS = (
     store_law(
         "keys that look alike are two keys, or one of them is refused",
         ("save", "load"),
-        st.just(CONFUSABLE),
+        st.none(),
         _holds_all_confusable,
         0.01,
     ),

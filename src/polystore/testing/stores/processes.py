@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from polystore.core.errors import LockTimeout
 from polystore.core.key import Key
 from polystore.core.outcome import is_successful
-from polystore.core.records import Encoded
+from polystore.core.records import Backend, ByteStore, Encoded
 from polystore.discover import default_registry
 from polystore.testing.arrays import ArrayExample
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.stores.elsewhere import PATIENCE_S, interrupted
 from polystore.testing.stores.locks import SHORT_S, lock_of
 from polystore.testing.stores.trial import StandIn, Trial, reaches_out, store_law, trial_of
+from polystore.testing.stores.wording import OneConfig
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -49,7 +50,7 @@ def do_task(stream: BinaryIO) -> None:
     """Do, in a child, what the parent has pickled: a function on a trial of its config."""
     task, record, config, args, kwargs = pickle.load(stream)  # noqa: S301 - our parent's
     known = record or done(default_registry().find_store(config), "finding the record")
-    with trial_of(known, lambda: config) as trial:
+    with trial_of(known, OneConfig(config)) as trial:
         task(trial, *args, **kwargs)
 
 
@@ -61,7 +62,7 @@ def _child(
     **kwargs: P.kwargs,
 ) -> Generator[subprocess.Popen[bytes]]:
     """Start a process that does a task on the same config; it ends with the block."""
-    given = (task, _sent(trial.record, trial.config), trial.config, args, kwargs)
+    given = (task, _sent(trial.record), trial.config, args, kwargs)
     words = pickle.dumps(sys.path) + pickle.dumps(given)
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", _CHILD]
@@ -77,10 +78,39 @@ def _child(
             child.kill()
 
 
-def _sent(record: Record, config: object) -> Record | None:
+def _sent(record: Record) -> Record | None:
     """Give the record to pickle; `None` for one that the child finds by itself."""
-    registered = default_registry().find_store(config).value_or(None)
-    return None if registered is record else record
+    if _is_registered(record):
+        return None
+    expect(
+        _is_pickled(record),
+        "the record does not pickle, so no other process can be asked: put its functions and its "
+        "config at the top level of a module (a script that is run is none)",
+    )
+    return record
+
+
+def _is_registered(record: Record) -> bool:
+    entries = default_registry().entries().stores
+    return any(
+        isinstance(record, (Backend, ByteStore))
+        and entry.key is record.config
+        and entry.load().value_or(None) is record
+        for entry in entries
+    )
+
+
+def _is_pickled(record: Record) -> bool:
+    """Whether another process can be given the record: what is of a script it would not find."""
+    try:
+        return b"__main__" not in pickle.dumps(record)
+    except Exception:  # noqa: BLE001 - what cannot be pickled says so in many ways
+        return False
+
+
+def _reaches_processes(record: Record, /) -> bool:
+    """Whether others than this process see what is saved, and can be given the record."""
+    return reaches_out(record) and (_is_registered(record) or _is_pickled(record))
 
 
 def _ended(child: subprocess.Popen[bytes]) -> int:
@@ -179,7 +209,7 @@ def _dies_holding(trial: Trial, _example: None) -> None:
 _NOTHING = st.none()
 
 PROCESS_LAWS = tuple(
-    evolve(law, fits=reaches_out)
+    evolve(law, fits=_reaches_processes)
     for law in (
         store_law("another process sees what was saved", ("save", "load"), _NOTHING, _is_seen),
         store_law(
@@ -197,4 +227,4 @@ PROCESS_LAWS = tuple(
         ),
     )
 )
-"""Laws of other processes: of stores that reach them."""
+"""Laws of other processes: of stores that reach them, and whose record can be sent there."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import frozen
 
-from polystore.core.errors import NotFound
+from polystore.core.errors import NotFound, UnsupportedOperation
 from polystore.core.item import Item, Metadata, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
@@ -20,11 +20,11 @@ from polystore.discover import default_registry
 from polystore.dispatch import Dispatcher
 from polystore.steps.load import Load
 from polystore.steps.save import Save
-from polystore.testing.arrays import ArrayExample
 from polystore.testing.expect import done, expect, refused, word_of
 from polystore.testing.law import Law, Make
 from polystore.testing.sameness import difference
-from polystore.testing.samples import ArraysExample, Sample, TableExample
+from polystore.testing.stores.standins import STAND_INS, StandIn
+from polystore.testing.stores.wording import expect_other_configs, told_of_listing
 
 if TYPE_CHECKING:
     from hypothesis import strategies as st
@@ -33,6 +33,7 @@ __all__ = [
     "STAND_INS",
     "StandIn",
     "Trial",
+    "is_written_once",
     "reaches_out",
     "registry_with",
     "stand_in",
@@ -43,45 +44,14 @@ __all__ = [
 E = TypeVar("E")
 T = TypeVar("T")
 
+KEYS_MAX = 100_000
+"""Keys, and pages of them, after which a listing counts as endless: no law saves as many."""
+
 
 @lru_cache(maxsize=8)
 def registry_with(record: Record) -> Registry:
     """Give the default registry with the record in it, instead of one of the same key."""
     return done(default_registry().replacing(record), "registering the record")
-
-
-@frozen
-class StandIn:
-    """Small payloads of a kind that the store takes, by number, where any payload will do."""
-
-    suffix: str
-    payload: Callable[[int], Payload]
-
-
-def _array(number: int) -> Payload:
-    return ArrayExample("|u1", (2, 3), seed=number).array()
-
-
-def _arrays(number: int) -> Payload:
-    return Sample("", ArraysExample((("a", ArrayExample("|u1", (3,), seed=number)),))).payload()
-
-
-def _table(number: int) -> Payload:
-    return Sample("", TableExample((("a", ArrayExample("<i8", (3,), seed=number)),))).payload()
-
-
-def _json(number: int) -> Payload:
-    return {"number": number}
-
-
-STAND_INS = (
-    StandIn(".npy", _array),
-    StandIn(".json", _json),
-    StandIn(".txt", str),
-    StandIn(".npz", _arrays),
-    StandIn(".csv", _table),
-)
-"""Those that are tried, in their order."""
 
 
 @frozen
@@ -145,8 +115,23 @@ class Trial:
     def load(self, key: str) -> Outcome[Item[Payload]]:
         """Load what is under a key, as users do."""
         outcome = self.dispatcher.run(Load[Payload](self.config), key)
-        word_of(outcome, f"loading {key!r}")
+        if not word_of(outcome, f"loading {key!r}"):
+            found = outcome.unwrap().key
+            expect(found == key, f"loading {key!r} gave an item whose key is {found!r}")
         return outcome
+
+    def replace(self, key: str, payload: Payload) -> bool:
+        """Save over what is under a key; False where that is refused, and what was there is there.
+
+        A store whose keys are written once refuses it by `UnsupportedOperation`.
+        """
+        before = self.load(key)
+        outcome = self.save(key, payload, "replace")
+        if not (is_successful(before) and is_written_once(outcome)):
+            done(outcome, f"replacing {key!r}")
+            return True
+        self.expect_under(key, before.unwrap().payload)
+        return False
 
     def fill(self, *words: str) -> dict[str, Payload]:
         """Save a payload under each of the keys, and give them; where it cannot, the law fails."""
@@ -227,7 +212,7 @@ class Trial:
         if self.backend.list is None:
             return
         found, keys = set(self.every_key()), set(wanted)
-        expect(found == keys, f"listed are {sorted(found)}{when}; there should be {sorted(keys)}")
+        expect(found == keys, told_of_listing(found, keys, when))
 
     def children(self, folder: str = "") -> Outcome[tuple[Child, ...]]:
         """Give what stands directly in a folder, or the first error among the pages."""
@@ -244,20 +229,24 @@ def _there(function: Callable[..., T] | None) -> Callable[..., T]:
 
 def _joined(pages: Iterator[Outcome[tuple[T, ...]]], what: str) -> Outcome[tuple[T, ...]]:
     found: list[T] = []
-    for page in pages:
+    for number, page in enumerate(pages):
         word_of(page, what)
         if not is_successful(page):
             return Failure(page.failure())
         found.extend(page.unwrap())
+        endless = max(number, len(found)) > KEYS_MAX
+        expect(not endless, f"{what} does not end: {len(found)} keys in {number + 1} pages")
     return Success(tuple(found))
 
 
 @contextmanager
 def trial_of(record: Record, make: Make) -> Generator[Trial]:
     """Open a new store with a dispatcher of its own, and close it in the end."""
+    __tracebackhide__ = True
     config = make()
     if not isinstance(record, (Backend, ByteStore)) or type(config) is not record.config:
         raise AssertionError(f"the maker gave {config!r}, which is no config of the record's")
+    expect_other_configs(record, make)
     dispatcher = Dispatcher(registry_with(record))
     try:
         opened = done(dispatcher.open(config), f"opening {config!r}")
@@ -283,6 +272,11 @@ def stand_in(record: Record, make: Make) -> StandIn:
     raise AssertionError("the store takes no payload of any kind: " + "; ".join(refusals))
 
 
+def is_written_once(outcome: Outcome[object]) -> bool:
+    """Whether a store whose keys are written once refused to replace what is there."""
+    return word_of(outcome, "replacing") == UnsupportedOperation.__name__
+
+
 def reaches_out(record: Record, /) -> bool:
     """Whether others than this process see what is saved."""
     return isinstance(record, (Backend, ByteStore)) and record.reach is not Reach.PROCESS
@@ -298,6 +292,7 @@ def store_law(
     """Give a law that is tried on a new store for each example."""
 
     def tried(record: Record, make: Make, example: object) -> None:
+        __tracebackhide__ = True
         with trial_of(record, make) as trial:
             holds(trial, cast("E", example))
 
