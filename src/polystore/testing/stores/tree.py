@@ -170,5 +170,6 @@ class Tree:
 
 
 def _in_the_way(if_exists: str) -> Answers:
-    answers = {"fail": "AlreadyExists", "skip": "skipped", "replace": "done"}
-    return frozenset((answers[if_exists],))
+    if if_exists == "replace":  # a store whose keys are written once refuses
+        return frozenset(("done", "UnsupportedOperation"))
+    return frozenset(("AlreadyExists" if if_exists == "fail" else "skipped",))
