@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import string
 from pathlib import Path
 from typing import cast
@@ -133,6 +134,7 @@ A = 'root = "a"\n'
         (f"{D}root=0x{'f' * 20_000}", "stores.raw.disk.root", "4300 digits"),
         (f'{D}{A}durability = "much"', "stores.raw.disk.durability", "much"),
         (f"{D}{A}rot = 3", "stores.raw.disk", "there is no field 'rot'"),
+        (f'{D}rot = "a"', "stores.raw.disk", "there is no field 'rot'. Did you mean 'root'?"),
         (D, "stores.raw.disk.root", "it is missing"),
         ("[stores.raw.dsk]", "stores.raw", "'dsk' is none of disk, memory, zarr"),
         ("[stores.raw.load]", "stores.raw", "'load' is none of disk"),
@@ -290,3 +292,14 @@ def test_a_manager_from_a_file_works(tmp_path: Path) -> None:
     payload = fold(manager.load("a.json", "disk"), lambda item: item.payload, str)
     assert payload == [1]
     assert isinstance(manager.store("disk").unwrap(), Source)
+
+
+def test_what_the_guide_shows_is_read(tmp_path: Path) -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "guide.md").read_text()
+    shown = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    assert shown
+    for number, text in enumerate(shown):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text)
+        stores = FileManager.from_file(path).unwrap()
+        assert "both" in dict(stores.stores)
