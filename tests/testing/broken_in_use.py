@@ -263,6 +263,9 @@ BROKEN_IN_USE = {
     "lists for ever": Broken(
         LISTS_FOR_EVER, new_dict, "what is listed is a key, and a file", "does not end"
     ),
+    "lists for ever, and is asked first for pages": Broken(
+        LISTS_FOR_EVER, new_dict, "a page of a listing is a tuple of keys", "does not end"
+    ),
     "looks, and then moves": Broken(
         LOOKS_AND_MOVES,
         new_memory,

@@ -30,7 +30,7 @@ ODD: tuple[tuple[str, StoreRecord, Make], ...] = (
     ],
 )
 def test_an_odd_store_keeps_the_law(record: StoreRecord, make: Make, law: Law) -> None:
-    law.check(record, make, 10)
+    law.check(record, make, 5)
 
 
 @pytest.mark.parametrize("broken", BROKEN_IN_USE.values(), ids=BROKEN_IN_USE.keys())

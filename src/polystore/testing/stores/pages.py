@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polystore.core.outcome import is_outcome, is_successful
 from polystore.core.records import Child
 from polystore.testing.expect import expect, word_of
-from polystore.testing.stores.trial import Trial, store_law
+from polystore.testing.stores.trial import KEYS_MAX, Trial, store_law
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,8 @@ def _expect_pages(pages: object, what: str, kind: type[object], kinds: str) -> N
     """Expect an iterator of pages, each of which is a tuple of that kind, or an error."""
     iterable = not is_outcome(pages) and hasattr(pages, "__iter__")
     expect(iterable, f"{what} gave {pages!r}, and should give an iterator of pages")
-    for page in cast("Iterable[Outcome[object]]", pages):
+    for number, page in enumerate(cast("Iterable[Outcome[object]]", pages)):
+        expect(number < KEYS_MAX, f"{what} does not end: it gave {number} pages of a few keys")
         if word_of(page, f"a page of {what}"):
             continue
         found = page.unwrap()
