@@ -121,27 +121,6 @@ def test_an_index_that_does_not_fit_says_where(
         assert (error.key, error.config) == ("a", views)
 
 
-@pytest.mark.parametrize(
-    "index",
-    [(True,), ("0",), "0", ((0, 1, 2),), (None,), None, 1.5, slice(None), slice(0, 4, 2)],
-    ids=repr,
-)
-def test_what_is_no_index_is_a_type_error_when_it_is_made(
-    memory: MemoryConfig, index: object
-) -> None:
-    with pytest.raises(TypeError, match="is no index of a VirtualItem"):
-        VirtualItem(Place(memory, "stack"), cast("tuple[int]", index))
-
-
-def test_a_slice_is_a_pair_and_a_part_may_stand_alone(memory: MemoryConfig) -> None:
-    place = Place(memory, "stack")
-    assert VirtualItem(place, (slice(0, 2), slice(3))) == VirtualItem(place, ((0, 2), (0, 3)))
-    assert VirtualItem(place, slice(1, 2, 1)).index == ((1, 2),)
-    assert VirtualItem(place, 1) == VirtualItem(place, (1,))
-    views = VirtualConfig({"a": VirtualItem(place, (0, slice(1, 3)))})
-    assert load(views)("a").unwrap().payload.tolist() == stack()[0, 1:3].tolist()
-
-
 def test_what_is_no_array_is_refused(memory: MemoryConfig) -> None:
     save(memory)(Item("wells", {"rows": 8})).unwrap()
     save(memory)(Item("arrays", {"a": np.arange(3)})).unwrap()
