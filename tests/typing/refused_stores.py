@@ -75,7 +75,7 @@ Route(disk, suffixes=".json")  # refused
 RouteConfig((disk, zarr))  # refused
 RouteConfig(Route(disk))  # refused
 VirtualItem(disk)  # refused
-VirtualItem(Place(disk, "a"), 3)  # refused
+VirtualItem(Place(disk, "a"), 1.5)  # refused
 VirtualItem(Place(disk, "a"), ("0",))  # refused
 VirtualItem(Place(disk, "a"), ((0, 1, 2),))  # refused
 Place(StreamConfig(), "a")  # refused
