@@ -37,13 +37,13 @@ class Case:
 
 
 CASES = (
-    Case("disk", DISK, new_disk, 100),
-    Case("disk, fsync", DISK, fsynced_disk, 10),
-    Case("memory", MEMORY, new_memory, 100),
-    Case("zarr", ZARR, new_zarr, 25),
-    Case("route", ROUTE, new_route, 15),
-    Case("read-only", READONLY, filled_and_read_only, 20),
-    Case("virtual", VIRTUAL, filled_and_virtual, 20),
+    Case("disk", DISK, new_disk, 40),
+    Case("disk, fsync", DISK, fsynced_disk, 4),
+    Case("memory", MEMORY, new_memory, 40),
+    Case("zarr", ZARR, new_zarr, 10),
+    Case("route", ROUTE, new_route, 8),
+    Case("read-only", READONLY, filled_and_read_only, 10),
+    Case("virtual", VIRTUAL, filled_and_virtual, 10),
 )
 
 
