@@ -81,6 +81,19 @@ def test_a_link_to_itself_would_lose_what_is_there(kind: str, tmp_path: Path) ->
     assert site.load("p/a.npy").unwrap() == len("p/a.npy")
 
 
+@pytest.mark.parametrize("kind", ["disk", "memory"])
+@pytest.mark.parametrize("if_exists", ["fail", "skip"])
+def test_what_to_do_with_a_broken_link_in_the_way_is_said(
+    kind: str, if_exists: IfExists, tmp_path: Path
+) -> None:
+    site = site_of(kind, tmp_path)
+    create_symlink(site.config, "a.npy", "nowhere.npy", dispatcher=site.dispatcher).unwrap()
+    error = site.save("a.npy", 1, if_exists).failure()
+    assert type(error).__name__ == "AlreadyExists"
+    assert "skip" not in error.advice
+    assert "delete it" in error.advice
+
+
 def test_a_link_may_lead_to_what_is_not_there_yet(tmp_path: Path) -> None:
     disk = DiskConfig(root=tmp_path)
     create_symlink(disk, "latest.json", Path("t1.json")).unwrap()

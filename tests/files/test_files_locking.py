@@ -106,6 +106,17 @@ def test_a_timeout_that_is_none_is_an_error(tmp_path: Path, wrong: object) -> No
     assert isinstance(outcome.failure(), InvalidSpec)
 
 
+def test_a_timeout_of_any_length_is_one(store: Store[object, Payload]) -> None:
+    for seconds in (10**400, float("inf"), 1e300):
+        assert locked(store, "a", lambda: Success(1), seconds).unwrap() == 1
+
+
+def test_what_is_no_function_is_named(tmp_path: Path) -> None:
+    error = locked(DiskConfig(root=tmp_path), "a", cast("Callable[[], Outcome[int]]", 3)).failure()
+    assert isinstance(error, InvalidSpec)
+    assert error.message.startswith("3 ")
+
+
 def test_a_lock_leaves_nothing_to_be_seen(tmp_path: Path) -> None:
     disk = DiskConfig(root=tmp_path)
     assert locked(disk, "p/a.npy", lambda: exists(disk, "p")).unwrap() is False

@@ -235,13 +235,16 @@ class Stat:
     A link is followed: `kind`, `nbytes` and `modified_ns` are of what it leads to, and `link` is
     where it says that it leads, or `None` for what is no link. A broken link leads nowhere, in a
     circle, or out of the root. `nbytes` is the stored size where the store knows it without
-    reading; `modified_ns` is nanoseconds since the epoch; either may be `None`.
+    reading; `modified_ns` is nanoseconds since the epoch; either may be `None`. `etag` is a token
+    that is another one for every other content of a file or array, where the store knows one: on
+    disk the inode, the change time and the size of what a link leads to.
     """
 
     kind: Literal["file", "folder", "broken link"]
     nbytes: int | None
     modified_ns: int | None
     link: str | None = None
+    etag: str | None = None
 
 
 @frozen
@@ -329,8 +332,9 @@ class ByteStore(Generic[C_co, H_co]):
       `NotFound` where there is nothing, `NotAFile` for a folder with something in it, and for
       anything that is not this store's to delete.
     - `move(handle, old, new, if_exists)`: a file or link, or a folder with all that is below it, in
-      one step, making the folders on the way; `False` if skipped. What a folder would have to
-      replace is `AlreadyExists` whatever `if_exists` says. A link goes as it is: one that says
+      one step, making the folders on the way; `False` if skipped: under `"skip"` by a folder in the
+      way, too. What a folder would have to replace, or be replaced by, is `AlreadyExists` under
+      `"replace"`. A link goes as it is: one that says
       where it leads by its own folder leads elsewhere afterwards.
     - `link(handle, key, place, if_exists)`: make a link to a place in this store or, where the
       config allows it, in another; as `put`. The place need not exist.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Never, cast
 
 from attrs import evolve, frozen
@@ -19,18 +20,18 @@ from polystore.core.records import IfExists, Reach, Sink, Source, Stat, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.asking import stat_of
 from polystore.files.loss import (
-    holds_file,
     into_folder,
     of_one_store,
     onto_itself,
     source_changed,
     source_not_removed,
-    would_convert,
+    unmoved,
     would_drop,
 )
 from polystore.files.sameness import may_be_one, one_thing, with_parts
 from polystore.files.streaming import streamed
 from polystore.files.target import Target, key_target, located, on_key, unchangeable, unsupported
+from polystore.files.unchanged import etag_of, is_as_copied
 from polystore.steps.check import mistake_in
 from polystore.steps.load import Load
 from polystore.steps.save import Save
@@ -43,13 +44,14 @@ __all__ = ["copy", "move"]
 
 @frozen
 class _Way:
-    """From where to where, and how; `moves` if the source is to go, and nothing may be lost."""
+    """From where to where, and how; if it `moves`, nothing may be lost of what had the `etag`."""
 
     dispatcher: Dispatcher
     source: Target
     target: Target
     if_exists: IfExists
     moves: bool = False
+    etag: str | None = None
 
     def saved(self, status: Literal["written", "skipped"], nbytes: int = 0) -> Outcome[Saved]:
         """Give the outcome of a copy that went, or had not to go, this way."""
@@ -84,14 +86,8 @@ def copy(  # noqa: PLR0913 - from where, to where, and how
     >>> copy(raw, "a.json", "b.json", to=result).map(lambda saved: (saved.key, saved.status))
     <Success: ('b.json', 'written')>
     """
-    used = dispatcher or default_dispatcher()
-
-    def copied(source: Target) -> Outcome[Saved]:
-        sink = store if to is None else to
-        way = _way(used, source, (sink, key if new_key is None else new_key), if_exists)
-        return and_then(way, _copied)
-
-    return on_key(store, key, used, copied)
+    goal = (store if to is None else to, key if new_key is None else new_key)
+    return _done((store, key), goal, if_exists, dispatcher, _copied)
 
 
 def move(  # noqa: PLR0913 - from where, to where, and how
@@ -110,7 +106,9 @@ def move(  # noqa: PLR0913 - from where, to where, and how
     - Between two stores it is a copy (see `copy`), and then a deletion of what was copied. That is
       not one step: killed in between, it leaves both. Nothing is deleted unless the copy is whole,
       and what was read is still what is there (`Unavailable` if another writer changed it
-      meanwhile). Folders are not moved so: `NotAFile`.
+      meanwhile). That is looked at just before the deletion, by `Stat.etag`, or else by reading
+      both again; what is saved in the moment that remains is deleted, so write to no key that is
+      moved, or do both under its lock (`locked`). Folders are not moved so: `NotAFile`.
     - A file is moved only as the bytes that it is. Where it would have to be decoded (a suffix of
       another format, a store that holds no files), nothing is written: `UnsupportedOperation`, for
       what the conversion cannot carry would be lost. Copy it, look at the copy, then delete it.
@@ -130,14 +128,20 @@ def move(  # noqa: PLR0913 - from where, to where, and how
     >>> list_files(disk)
     <Success: ('done/a.json',)>
     """
+    goal = (store if to is None else to, key if new_key is None else new_key)
+    return _done((store, key), goal, if_exists, dispatcher, _moved)
+
+
+def _done(
+    origin: tuple[object, KeyLike],
+    goal: tuple[object, KeyLike],
+    if_exists: IfExists,
+    dispatcher: Dispatcher | None,
+    act: Callable[[_Way], Outcome[Saved]],
+) -> Outcome[Saved]:
+    """Copy or move from one store and key to another."""
     used = dispatcher or default_dispatcher()
-
-    def moved(source: Target) -> Outcome[Saved]:
-        sink = store if to is None else to
-        way = _way(used, source, (sink, key if new_key is None else new_key), if_exists)
-        return and_then(way, _moved)
-
-    return on_key(store, key, used, moved)
+    return on_key(*origin, used, lambda source: and_then(_way(used, source, goal, if_exists), act))
 
 
 def _way(
@@ -172,8 +176,9 @@ def _copied(way: _Way) -> Outcome[Saved]:
         loadable = _format_of(way.source, way.dispatcher) is not None
         if not loadable or not isinstance(new.failure(), UnsupportedOperation):
             return Failure(_advised(new.failure(), way))
-    if way.moves and holds_file(way.source, way.dispatcher):
-        return Failure(_advised(would_convert(way.source, way.target, way.dispatcher), way))
+    refused = unmoved(way.source, way.target, way.etag, way.dispatcher) if way.moves else None
+    if refused is not None:
+        return Failure(_advised(refused, way))
     return _loaded_and_saved(way).alt(lambda error: _advised(error, way))
 
 
@@ -256,15 +261,16 @@ def _copied_and_deleted(way: _Way) -> Outcome[Saved]:
     remove = way.source.backend.delete
     if remove is None:
         return Failure(unchangeable(way.source, "be moved from"))
-    before = _status(way.source)
-    copied = _copied(evolve(way, moves=True))
+    way = evolve(way, moves=True, etag=etag_of(way.source))
+    copied = _copied(way)
     if not is_successful(copied) or copied.unwrap().status == "skipped":
         return copied
     if copied.unwrap().dropped:
         return Failure(would_drop(way.source, way.target, copied.unwrap().dropped))
-    if _status(way.source) != before:
+    same = is_as_copied(way.source, way.target, way.etag)
+    if is_successful(same) and not same.unwrap():
         return Failure(source_changed(way.source))
-    removed = remove(way.source.handle, way.source.key)
+    removed = and_then(same, lambda _: remove(way.source.handle, way.source.key))
     return and_then(removed, lambda _: copied).alt(
         lambda error: source_not_removed(error, way.source, way.target)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Never, TypeAlias, TypeVar, cast, overload
 
@@ -131,7 +132,9 @@ def _held(target: Target, fn: Callable[[], Outcome[T]], timeout: float) -> Outco
         return Failure(unchangeable(target, "lock a key"))
     if not isinstance(cast("object", timeout), (int, float)) or not timeout >= 0:
         return Failure(_no_timeout(timeout))
-    held = lock(target.handle, target.key, timeout)
+    if not callable(cast("object", fn)):
+        return Failure(_no_function(fn))
+    held = lock(target.handle, target.key, min(timeout, threading.TIMEOUT_MAX))
     if not is_successful(held):
         return Failure(held.failure())
     with held.unwrap():
@@ -170,6 +173,11 @@ def _something(item: Item[object]) -> Outcome[Item[object]]:
 def _no_timeout(given: object) -> InvalidSpec:
     message = f"The timeout is {given!r}, and must be a number of seconds."
     return InvalidSpec("", None, message, "Give 0 to try once, or a positive number.", "timeout")
+
+
+def _no_function(given: object) -> InvalidSpec:
+    message = f"{given!r} was given to run under the lock, and is no function."
+    return InvalidSpec("", None, message, "Give a function without arguments.", "fn")
 
 
 def _no_outcome(given: object) -> UnsupportedPayload:

@@ -15,22 +15,39 @@ from polystore.core.errors import (
 )
 from polystore.core.outcome import is_successful
 from polystore.dispatch import Dispatcher
+from polystore.files.asking import stat_of
 from polystore.files.sameness import with_parts
 from polystore.files.target import Target, located
 
 __all__ = [
-    "holds_file",
     "into_folder",
     "of_one_store",
     "onto_itself",
     "source_changed",
     "source_not_removed",
-    "would_convert",
+    "unmoved",
     "would_drop",
 ]
 
 
-def holds_file(target: Target, dispatcher: Dispatcher) -> bool:
+def unmoved(
+    source: Target, target: Target, etag: str | None, dispatcher: Dispatcher
+) -> StorageError | None:
+    """Say why an item is not moved by being loaded and saved; `None` if it may be.
+
+    `etag` is what tells later whether another writer changed it.
+    """
+    if _holds_file(source, dispatcher):
+        return _would_convert(source, target, dispatcher)
+    if etag is not None:
+        return None
+    if source.backend.stat is None:
+        return _untold(source)
+    kind = stat_of(source).map(lambda found: found.kind).value_or(None)
+    return _untold(source) if kind == "file" else None  # of all else, the load says what it is
+
+
+def _holds_file(target: Target, dispatcher: Dispatcher) -> bool:
     """Whether a file stands under the key: what a load gives of one need not be all that is in it.
 
     It asks for the parts of stores that are made of others, and theirs.
@@ -48,7 +65,7 @@ def _opens(target: Target) -> bool:
     return True
 
 
-def would_convert(source: Target, target: Target, dispatcher: Dispatcher) -> StorageError:
+def _would_convert(source: Target, target: Target, dispatcher: Dispatcher) -> StorageError:
     """Say why a file is not moved to where it would have to be decoded for."""
     files = (source, target) if target.backend.put is not None else (source,)
     for each in files:
@@ -113,6 +130,17 @@ def source_changed(source: Target) -> Unavailable:
         source.config,
         f"{source.key!r} was changed while it was moved: it is copied, and was not deleted.",
         'Move it again with if_exists="replace", or delete it.',
+    )
+
+
+def _untold(source: Target) -> UnsupportedOperation:
+    """Say that a store could not tell whether another writer changes the item meanwhile."""
+    return UnsupportedOperation(
+        source.key,
+        source.config,
+        f"{source.key!r} is not moved: its store cannot tell (by Stat.etag) whether another writer "
+        "changes it meanwhile, which would be lost.",
+        "Copy it, look at the copy, then delete it.",
     )
 
 

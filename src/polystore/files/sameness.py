@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from polystore.core.outcome import is_successful
@@ -11,6 +13,8 @@ from polystore.dispatch import Dispatcher
 from polystore.files.target import Target, key_target
 
 __all__ = ["is_below", "may_be_one", "one_thing", "with_parts"]
+
+_NO_FOLDER = (errno.ENOENT, errno.ENOTDIR)
 
 
 def one_thing(one: Target, other: Target) -> bool:
@@ -21,8 +25,14 @@ def one_thing(one: Target, other: Target) -> bool:
     """
     if one.key == other.key and one.config == other.config:
         return True
-    place = _place(one)
-    return place is not None and place == _place(other)
+    here, there = _path(one), _path(other)
+    if here is None or there is None:
+        return False
+    try:
+        place = _place(here)
+        return place is not None and place == _place(there)
+    except OSError:  # the system cannot say now, and what is one thing must not be taken for two
+        return os.path.realpath(here) == os.path.realpath(there)
 
 
 def may_be_one(one: Target, other: Target, dispatcher: Dispatcher) -> bool:
@@ -56,17 +66,45 @@ def with_parts(target: Target, dispatcher: Dispatcher) -> Iterator[Target]:
 
 
 def _path(target: Target) -> Path | None:
+    """Give where a key is on disk; `None` for a store without a root, or with none that can be."""
     root = target.backend.root
-    return None if root is None else Path(root(target.config), target.key)
-
-
-def _place(target: Target) -> tuple[int, int, str] | None:
-    """Give what tells where a key is: the system's number of its folder, and the name in it."""
-    path = _path(target)
-    if path is None:
+    if root is None:
         return None
+    path = Path(root(target.config), target.key)
+    with suppress(UnicodeEncodeError):
+        return None if b"\0" in os.fsencode(path) else path
+    return None
+
+
+def _place(path: Path) -> tuple[int, int, str] | None:
+    """Give what tells where a key is: the system's number of its folder, and the name in it.
+
+    `None` where there is no folder, and so nothing in it that could be lost. Raises `OSError`.
+    """
     try:
         status = path.parent.stat()
-    except OSError:  # no folder, and so nothing in it that could be lost
-        return None
+    except OSError as error:
+        if error.errno in _NO_FOLDER:
+            return None
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _place_of_long(path)
+    return status.st_dev, status.st_ino, path.name
+
+
+def _place_of_long(path: Path) -> tuple[int, int, str] | None:
+    """Give the same for a path that is too long for one system call: folder by folder."""
+    folder = os.open(path.anchor or ".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        for name in path.parent.relative_to(path.anchor).parts:
+            below = os.open(name, os.O_PATH | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        status = os.fstat(folder)
+    except OSError as error:
+        if error.errno in _NO_FOLDER:
+            return None
+        raise
+    finally:
+        os.close(folder)
     return status.st_dev, status.st_ino, path.name

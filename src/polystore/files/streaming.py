@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from polystore.core.errors import StorageError, Unavailable
-from polystore.core.outcome import Failure, Outcome, is_successful
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Encoded, IfExists, Readable
 from polystore.files.target import Target, located, unchangeable, unsupported
 
-__all__ = ["PIECE", "streamed"]
+__all__ = ["PIECE", "same_bytes", "streamed"]
 
 PIECE = 4 * 2**20
 """Bytes that are held at once: large enough that the calls cost nothing beside the copying."""
@@ -45,6 +45,32 @@ def streamed(source: Target, target: Target, if_exists: IfExists) -> Outcome[tup
     return written.map(lambda new: (new, content.size)).alt(
         lambda error: located(error, target.key, target.config)
     )
+
+
+def same_bytes(one: Target, other: Target) -> Outcome[bool]:
+    """Whether two keys hold the same bytes now: both are read, piece by piece."""
+    contents: list[Readable] = []
+    broken: list[StorageError] = []
+    try:
+        for target in (one, other):
+            if target.backend.get is None:
+                return Failure(unsupported(target, "give the bytes of a key"))
+            opened = target.backend.get(target.handle, target.key)
+            if not is_successful(opened):
+                return Failure(located(opened.failure(), target.key, target.config))
+            contents.append(opened.unwrap())
+        mine, theirs = contents
+        if mine.size != theirs.size:
+            return Success(False)
+        pairs = zip(_pieces(mine, one, broken), _pieces(theirs, other, broken), strict=True)
+        return Success(all(here == there for here, there in pairs))
+    except OSError:
+        if not broken:
+            raise
+        return Failure(broken[0])
+    finally:
+        for content in contents:
+            content.close()
 
 
 def _pieces(content: Readable, source: Target, broken: list[StorageError]) -> Iterator[bytearray]:

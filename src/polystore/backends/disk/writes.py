@@ -8,6 +8,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from polystore.backends.beneath import (
     FOLDER,
     folder_beneath,
@@ -17,7 +19,7 @@ from polystore.backends.beneath import (
 )
 from polystore.backends.disk.errors import unwritten
 from polystore.backends.disk.links import text_of_link
-from polystore.backends.disk.status import BROKEN, own_status, status
+from polystore.backends.disk.status import BROKEN, look, own_status, status
 from polystore.backends.oserrors import exists_already
 from polystore.backends.whole import LARGE, link_whole, write_whole
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
@@ -29,13 +31,22 @@ if TYPE_CHECKING:
 
 __all__ = ["folder_for_writing", "link", "make_folder", "put"]
 
+_BROKEN_LINK_ADVICE = 'A broken link is there: replace it with if_exists="replace", or delete it.'
+
 
 def put(config: DiskConfig, key: Key, encoded: Encoded, if_exists: IfExists, /) -> Outcome[bool]:
     """Write a file whole; `False` if it was there and is to be skipped."""
     try:
         return Success(_written(config, key, encoded, if_exists))
     except OSError as error:
+        if error.errno == errno.EEXIST and _is_broken_link(config, key):
+            return Failure(evolve(exists_already(key, config), advice=_BROKEN_LINK_ADVICE))
         return Failure(unwritten(error, key, config))
+
+
+def _is_broken_link(config: DiskConfig, key: Key) -> bool:
+    found = look(config, key)
+    return is_successful(found) and found.unwrap().kind == "broken link"
 
 
 def _written(config: DiskConfig, key: Key, encoded: Encoded, if_exists: IfExists) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from itertools import count
 
 from attrs import field, frozen
 
@@ -21,12 +23,14 @@ class Memory:
     """The handle: what is stored, and a lock over it.
 
     `held` are the keys whose locks are held; `let_go` tells those who wait for one.
+    `numbers` numbers what is saved.
     """
 
     config: MemoryConfig
     context: Context
     top: Folder = field(factory=Folder)
     lock: threading.RLock = field(factory=threading.RLock)
+    numbers: Iterator[int] = field(factory=count)
     held: set[Key] = field(factory=set[Key])
     let_go: threading.Condition = field(factory=threading.Condition)
 

@@ -23,6 +23,9 @@ from polystore.frameworks.handover import read_whole
 __all__ = ["link_to", "load_item", "save_item", "stat_node"]
 
 
+_BROKEN_LINK_ADVICE = 'A broken link is there: replace it with if_exists="replace", or delete it.'
+
+
 def load_item(
     memory: Memory, key: Key, format: FileFormat[object] | None, /
 ) -> Outcome[Item[Payload]]:
@@ -70,7 +73,7 @@ def _stored(memory: Memory, key: Key, item: Item[Payload], if_exists: IfExists) 
         there = spot.unwrap()
         if there is None:
             return Success(Saved(key, memory.config, "skipped", 0))
-        put_at(there, Stored(item, _later_than(there)))
+        put_at(there, Stored(item, _later_than(there), next(memory.numbers)))
     return Success(Saved(key, memory.config, "written", nbytes_of(item.payload) or 0))
 
 
@@ -95,7 +98,8 @@ def _place_for(memory: Memory, key: Key, if_exists: IfExists) -> Outcome[Spot | 
         return Failure(folder_in_way(key, memory.config))
     if node is not None and if_exists == "skip":
         return Success(None)
-    return Failure(exists_already(key, memory.config))  # by a broken link, too
+    error = exists_already(key, memory.config)
+    return Failure(error if node is not None else evolve(error, advice=_BROKEN_LINK_ADVICE))
 
 
 def link_to(memory: Memory, key: Key, place: Place, if_exists: IfExists, /) -> Outcome[bool]:
@@ -139,5 +143,6 @@ def stat_node(memory: Memory, key: Key, /) -> Outcome[Stat]:
 
 def _stat_of(node: Node | None, link: str | None) -> Stat:
     if isinstance(node, Stored):
-        return Stat("file", nbytes_of(node.item.payload), node.modified_ns, link)
+        nbytes = nbytes_of(node.item.payload)
+        return Stat("file", nbytes, node.modified_ns, link, str(node.number))
     return Stat("folder" if isinstance(node, Folder) else "broken link", None, None, link)

@@ -23,6 +23,7 @@ __all__ = [
     "children_of",
     "find",
     "keys_below",
+    "leads_to",
     "put_at",
 ]
 
@@ -32,13 +33,14 @@ LINKS_MAX = 40
 
 @frozen(eq=False)
 class Stored:
-    """An item, and when it was saved, in nanoseconds since the epoch.
+    """An item, when it was saved, in nanoseconds since the epoch, and the how manieth it was.
 
     The item is never changed, and nobody else has it.
     """
 
     item: Item[Payload]
     modified_ns: int
+    number: int
 
 
 @frozen(eq=False)
@@ -80,8 +82,12 @@ class DeadEnd:
     part: str
 
 
-def find(top: Folder, key: str, *, follow: bool) -> Spot | DeadEnd:
+def find(
+    top: Folder, key: str, *, follow: bool, seen: list[tuple[Folder, str]] | None = None
+) -> Spot | DeadEnd:
     """Give where a key leads. Links on the way are followed; at its end if `follow`.
+
+    `seen` gets each folder on the way, with the name that is looked up in it.
 
     >>> top = Folder({"b": Link(Key("a")), "a": Folder()})
     >>> found = find(top, "b/c", follow=False)
@@ -95,6 +101,8 @@ def find(top: Folder, key: str, *, follow: bool) -> Spot | DeadEnd:
     links = 0
     while True:
         name = waiting.pop()
+        if seen is not None:
+            seen.append((above[-1], name))
         node = above[-1].entries.get(name)
         part = "/".join(parts[: len(parts) - min(len(waiting), own)])
         if isinstance(node, Link) and (waiting or follow):
@@ -114,6 +122,24 @@ def find(top: Folder, key: str, *, follow: bool) -> Spot | DeadEnd:
             return DeadEnd("broken link", part)
         else:
             return Spot(tuple(above), (name, *reversed(waiting[1:])), waiting[0], None)
+
+
+def leads_to(top: Folder, key: str, spot: Spot) -> bool:
+    """Whether a key leads where another does, or through it.
+
+    >>> top = Folder({"a": Link(Key("b"))})
+    >>> spots = [find(top, key, follow=False) for key in ("a", "b", "c")]
+    >>> [leads_to(top, "a", spot) for spot in spots if isinstance(spot, Spot)]
+    [True, True, False]
+    """
+    seen: list[tuple[Folder, str]] = []
+    end = find(top, key, follow=True, seen=seen)
+    if not spot.missing:
+        return (spot.above[-1], spot.name) in seen
+    if isinstance(end, DeadEnd) or end.above[-1] is not spot.above[-1]:
+        return False
+    wanted = (*spot.missing, spot.name)
+    return (*end.missing, end.name)[: len(wanted)] == wanted
 
 
 def put_at(spot: Spot, node: Node) -> None:

@@ -172,11 +172,12 @@ def link_of(config: ZarrConfig, key: str) -> str | None:
 
 
 def _stat(config: ZarrConfig, key: Key, folder: int) -> _Seen[Stat]:
-    modified = os.fstat(folder).st_mtime_ns
+    own = os.fstat(folder)
+    modified, etag = own.st_mtime_ns, f"{own.st_ino}-{own.st_ctime_ns}"
     fields = _array_fields(config, key, folder)
     if is_successful(fields.outcome):
         nbytes = nbytes_of(folder, fields.outcome.unwrap())
-        return _Seen(nbytes.map(lambda count: Stat("file", count, modified)))
+        return _Seen(nbytes.map(lambda count: Stat("file", count, modified, etag=etag)))
     if isinstance(fields.outcome.failure(), NotAFile):
         return _Seen(Success(Stat("folder", None, modified)), fields.complete, is_array=False)
     return _Seen(Failure(fields.outcome.failure()), fields.complete, is_array=False)
