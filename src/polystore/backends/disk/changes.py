@@ -18,6 +18,7 @@ from polystore.backends.beneath import (
 from polystore.backends.disk.errors import undeleted, unmoved, unread
 from polystore.backends.disk.status import refuse_special, status_in
 from polystore.backends.disk.writes import folder_for_writing
+from polystore.backends.leading import circle, to_itself
 from polystore.backends.refusals import into_itself
 from polystore.backends.whole import remove_left
 from polystore.backends.wholefolder import rename_folder_new
@@ -96,7 +97,8 @@ def _holds_only_leftovers(parent: int, name: str) -> bool:
 def move(config: DiskConfig, old: Key, new: Key, if_exists: IfExists, /) -> Outcome[bool]:
     """Move a file, a link, or a folder with all that is below it, in one step.
 
-    A link is moved as it is: a relative one that comes into another folder leads elsewhere.
+    A link is moved as it is: a relative one that comes into another folder leads elsewhere. It
+    replaces nothing that it leads to.
     """
     above, _, name = old.rpartition("/")
     try:
@@ -131,6 +133,10 @@ def _moved_from(
     try:
         target = folder_for_writing(config, above)
         try:
+            replaces = if_exists == "replace" and stat.S_ISLNK(found.st_mode)
+            link = circle(source, target, names) if replaces else None
+            if link is not None:
+                return Failure(to_itself(old, new, link, config))
             if not _put_there(source, target, names, found, if_exists):
                 return Success(False)
         except FileNotFoundError as error:  # one of both ends went meanwhile

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from polystore.backends.leading import to_itself
 from polystore.backends.memory.handle import Memory, unread, unwritten
 from polystore.backends.memory.tree import (
     DeadEnd,
     Folder,
+    Link,
+    Node,
     Spot,
     Stored,
     children_of,
     find,
     keys_below,
+    leads_to,
     put_at,
 )
 from polystore.backends.oserrors import exists_already
 from polystore.backends.refusals import folder_in_use, in_the_way, into_itself, no_folder
-from polystore.core.errors import NotADirectory
+from polystore.core.errors import NotADirectory, StorageError
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Child, IfExists, Page
@@ -98,7 +102,10 @@ def delete_node(memory: Memory, key: Key, /) -> Outcome[None]:
 
 
 def move_node(memory: Memory, old: Key, new: Key, if_exists: IfExists, /) -> Outcome[bool]:
-    """Move an item, a link itself, or a folder with all that is below it."""
+    """Move an item, a link itself, or a folder with all that is below it.
+
+    A link replaces nothing that it leads to.
+    """
     with memory.lock:
         source = find(memory.top, old, follow=False)
         if isinstance(source, DeadEnd) or source.node is None:
@@ -112,12 +119,26 @@ def move_node(memory: Memory, old: Key, new: Key, if_exists: IfExists, /) -> Out
             return Success(True)
         if source.node in target.above:  # by way of a link, perhaps
             return Failure(into_itself(old, new, memory.config))
-        if target.node is not None:
-            if if_exists == "skip":
-                return Success(False)
-            is_folder = isinstance(source.node, Folder) or isinstance(target.node, Folder)
-            if is_folder or if_exists != "replace":
-                return Failure(in_the_way(new, memory.config, is_folder=is_folder))
+        if target.node is not None and if_exists == "skip":
+            return Success(False)
+        refused = _kept_out(memory, (old, new), (source.node, target), if_exists)
+        if refused is not None:
+            return Failure(refused)
         put_at(target, source.node)
         del source.above[-1].entries[source.name]
     return Success(True)
+
+
+def _kept_out(
+    memory: Memory, keys: tuple[Key, Key], ends: tuple[Node, Spot], if_exists: IfExists
+) -> StorageError | None:
+    """Say what keeps a node from being moved to a spot."""
+    old, new = keys
+    moved, spot = ends
+    replaces = if_exists == "replace"
+    if replaces and isinstance(moved, Link) and leads_to(memory.top, moved.target, spot):
+        return to_itself(old, new, moved.target, memory.config)
+    is_folder = isinstance(moved, Folder) or isinstance(spot.node, Folder)
+    if spot.node is None or (replaces and not is_folder):
+        return None
+    return in_the_way(new, memory.config, is_folder=is_folder)

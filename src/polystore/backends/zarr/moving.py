@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from polystore.backends.beneath import open_root, rename_new
 from polystore.backends.heldfolder import FOLDER, is_link, stands
+from polystore.backends.leading import circle, to_itself
 from polystore.backends.refusals import in_the_way, into_itself
 from polystore.backends.wholefolder import (
     Check,
@@ -81,7 +82,8 @@ def move_node(store: ZarrFolder, old: Key, new: Key, if_exists: IfExists, /) -> 
 
     It is one step where nothing has to be replaced. An array or link is replaced in one step, too;
     what replaces it then has both keys for a moment, in which nobody finds it under none. A link is
-    moved as it is: a relative one that comes into another folder leads elsewhere.
+    moved as it is: a relative one that comes into another folder leads elsewhere. It replaces
+    nothing that it leads to.
     """
     config = store.config
     return guarded(lambda: _moved(config, old, new, if_exists), old, config)
@@ -149,6 +151,10 @@ def _moved_to(
 def _moved_once(
     config: ZarrConfig, source: _End, kind: _Kind, target: _End, if_exists: IfExists
 ) -> Outcome[bool]:
+    if kind == "link" and if_exists == "replace":
+        link = circle(source.parent, target.parent, (source.name, target.name))
+        if link is not None:
+            return Failure(to_itself(source.key, target.key, link, config))
     try:
         _rename_new(source, target)
     except FileExistsError:
