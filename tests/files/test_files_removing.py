@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Never, cast
@@ -14,11 +15,13 @@ from deleting import deletes_p
 from file_stores import SHELF, Shelf, Site, error_of, on_every_store, site_of
 
 from polystore import (
+    DiskConfig,
     Dispatcher,
     Failure,
     InvalidKey,
     Item,
     Key,
+    NotADirectory,
     NotAFile,
     Outcome,
     Payload,
@@ -45,6 +48,7 @@ from polystore import (
     save,
     update,
 )
+from polystore.backends.disk import DISK
 
 on_folders = pytest.mark.parametrize("kind", ["disk", "memory", "zarr"])
 
@@ -276,6 +280,51 @@ def as_sink(view: ReadOnlyConfig[Payload]) -> Store[Payload, Payload]:
 
 def never(*_given: object) -> Never:
     raise AssertionError("it ran")
+
+
+def test_a_folder_that_is_swapped_for_a_link_is_not_gone_through(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    disk = DiskConfig(root=root)
+    run = Dispatcher(default_registry().replacing(evolve(DISK, delete=swapping(root))).unwrap())
+    for key in ("keep/a.json", "keep/e/b.json", "p/A/a.json", "p/A/e/b.json", "p/B/e/b.json"):
+        save(disk)(Item(key, 1)).unwrap()
+    save(disk)(Item("p/first.json", 1)).unwrap()
+    error = delete_tree(disk, "p", dispatcher=run).failure()
+    assert isinstance(error, NotADirectory)
+    assert "'p/A' is a link" in error.message
+    assert "1 files below 'p' were deleted" in error.advice
+    kept = {"keep/a.json", "keep/e/b.json", "p/B/e/b.json", "aside/a.json", "aside/e/b.json"}
+    assert set(list_files(disk).unwrap()) == kept
+    delete(disk, "p/A").unwrap()
+    assert delete_tree(disk, "p").unwrap() == 1
+    assert set(list_files(disk).unwrap()) == kept - {"p/B/e/b.json"}
+
+
+def test_an_empty_folder_that_is_swapped_for_a_link_stays_one(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    disk = DiskConfig(root=root)
+    run = Dispatcher(default_registry().replacing(evolve(DISK, delete=swapping(root))).unwrap())
+    for key in ("keep/a.json", "p/first.json"):
+        save(disk)(Item(key, 1)).unwrap()
+    ensure_directory(disk, "p/A").unwrap()
+    assert isinstance(delete_tree(disk, "p", dispatcher=run).failure(), NotADirectory)
+    assert (root / "p/A").is_symlink()
+    assert list_files(disk).unwrap() == ("keep/a.json",)
+
+
+def swapping(root: Path) -> Callable[[DiskConfig, Key], Outcome[None]]:
+    """Give a `delete` before whose first turn another process puts a link for the folder `p/A`."""
+    record, waiting = DISK.delete, [root / "p/A"]
+    assert record is not None
+
+    def deleted(config: DiskConfig, key: Key, /) -> Outcome[None]:
+        for folder in waiting:
+            folder.rename(root / "aside")
+            folder.symlink_to("../keep")
+        waiting.clear()
+        return record(config, key)
+
+    return deleted
 
 
 def test_two_processes_delete_a_tree_together(tmp_path: Path, processes: ForkServerContext) -> None:

@@ -81,6 +81,9 @@ def delete_tree(
     - It is not one step. Deepest folders go first; if it fails or is killed on the way, what is
       left is a smaller tree, and the same call deletes the rest. What another writer saves below
       the folder meanwhile stays, and so do the folders around it: `NotAFile`.
+    - A folder that another swaps for a link meanwhile is not gone through: `NotADirectory`. Each
+      folder is looked at once, before its files are deleted: a swap after that is not seen, and
+      costs what the link leads to, in the same store, as far as it has the same names.
 
     >>> from polystore import DiskConfig, Item, save
     >>> import tempfile
@@ -112,7 +115,15 @@ def _refused(target: Target) -> StorageError | None:
         return unchangeable(target, "delete")
     if not has_listing(target):
         return unsupported(target, "list what is in a folder")
-    parts = target.key.split("/")
+    problem = _not_reached(target, target)
+    if problem is None and not _is_own(target):
+        return _not_own(target, target.key)
+    return problem
+
+
+def _not_reached(target: Target, folder: Target) -> StorageError | None:
+    """Say what keeps the target's tree from having a folder that is reached through no link."""
+    parts = folder.key.split("/")
     for depth in range(1, len(parts) + 1):
         at = target.at(Key("/".join(parts[:depth])))
         found = stat_of(at)
@@ -121,7 +132,7 @@ def _refused(target: Target) -> StorageError | None:
         problem = _no_folder(at, found.unwrap(), target)
         if problem is not None:
             return problem
-    return None if _is_own(target) else _not_own(target, target.key)
+    return None
 
 
 def _is_own(target: Target) -> bool:
@@ -164,19 +175,30 @@ def _tree_deleted(target: Target) -> Outcome[int]:
 def _all_deleted(target: Target, below: Below) -> Outcome[int]:
     if below.others:
         return Failure(_not_own(target, below.others[0]))
+    # Where folders are but parts of keys, no link takes their place; they go with their last key.
+    has_folders = target.backend.children is not None
     count = 0
+    looked_at = None
     for key in (*below.files, *below.links):
-        done = _gone(target.at(key))
+        folder = Key(key.rpartition("/")[0])
+        swapped = _swapped(target, folder) if has_folders and folder != looked_at else None
+        looked_at = folder
+        done = Failure(swapped) if swapped is not None else _gone(target.at(key))
         if not is_successful(done):
             return Failure(_half_done(done.failure(), target, count))
         count += done.unwrap()
-    # Where folders are but parts of keys, they went with their last key.
-    has_folders = target.backend.children is not None
     for key in (*reversed(below.folders), target.key) if has_folders else ():
-        done = _gone(target.at(key))
-        if not is_successful(done):
-            return Failure(_half_done(done.failure(), target, count))
+        swapped = _swapped(target, key)
+        emptied = Failure(swapped) if swapped is not None else _gone(target.at(key))
+        if not is_successful(emptied):
+            return Failure(_half_done(emptied.failure(), target, count))
     return Success(count)
+
+
+def _swapped(target: Target, folder: Key) -> StorageError | None:
+    """Say what stands instead of a folder that was there, or above it; `None` if it is gone."""
+    problem = _not_reached(target, target.at(folder))
+    return None if isinstance(problem, NotFound) else problem
 
 
 def _gone(target: Target) -> Outcome[bool]:
