@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from descriptors import few_descriptors
 from disk_access import error_of, get, listed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,3 +133,23 @@ def test_a_listing_is_lazy(tmp_path: Path, kind: str) -> None:
         assert is_successful(next(pages))
     else:
         assert error_of(next(pages)) == "NotFound"
+
+
+def test_without_descriptors_no_folder_is_listed_as_a_file(disk: DiskConfig) -> None:
+    """A link was a file when nobody could look at where it leads."""
+    root = Path(disk.root)
+    (root / "f").mkdir(parents=True)
+    (root / "to folder").symlink_to("f")
+    for number in range(3):
+        (root / f"to file {number}").symlink_to("file")
+    for name in ("file", "f/file"):
+        (root / name).touch()
+    for name, to in (("broken", "none"), ("out", "/"), ("circle", "circle")):
+        (root / name).symlink_to(to)
+    keys, _ = listed(disk)
+    assert len(keys) == 8
+    for free in range(8):
+        with few_descriptors(free):
+            found, errors = listed(disk)
+        assert found == keys if not errors else set(found) < set(keys), free
+    assert not errors, "it goes on when there are some"

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from descriptors import few_descriptors
 from zarr_access import delete, hidden_in
 from zarr_processes import (
     SMALL_CHUNKS,
@@ -128,3 +129,18 @@ def test_the_sweeper_leaves_what_is_held_or_new(tmp_path: Path) -> None:
         assert sorted(path.name for path in hidden_in(store)) == sorted(names[1:])
     finally:
         os.close(held)
+
+
+@pytest.mark.parametrize("free", range(10))
+def test_what_is_left_without_descriptors_is_swept(tmp_path: Path, free: int) -> None:
+    store = store_at(tmp_path)
+    for number in range(2):
+        put_value(store, "g/a", number, "replace").unwrap()
+    with few_descriptors(free):
+        put_value(store, "g/a", 2, "replace")
+        put_value(store, "g/b", 2)
+    kept = list_files(store).unwrap()
+    for path in hidden_in(store):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    assert list_files(store).unwrap() == kept
+    assert hidden_in(store) == []

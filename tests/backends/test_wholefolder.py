@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from descriptors import few_descriptors
 
 from polystore.backends import wholefolder
 from polystore.backends.beneath import exchange
@@ -243,3 +244,13 @@ def test_a_folder_that_is_being_moved_into_place_is_removed_whole_or_not(
         assert names_in(tmp_path) == [hidden.name]
     finally:
         os.close(writer)
+
+
+def test_without_descriptors_no_hidden_folder_is_left(tmp_path: Path, parent: int) -> None:
+    with (
+        few_descriptors(0),
+        pytest.raises(OSError, match=os.strerror(errno.EMFILE)),
+        hidden_folder(parent),
+    ):
+        raise AssertionError("it was opened")
+    assert names_in(tmp_path) == []

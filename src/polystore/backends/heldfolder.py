@@ -106,8 +106,14 @@ def discard_held(parent: int, folder: int) -> None:
 
 
 def remove_hidden(parent: int, name: str) -> None:
-    """Remove a hidden folder as far as it goes: what stays is invisible, and swept later."""
-    shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
+    """Remove a hidden folder as far as it goes: what stays is invisible, and swept later.
+
+    An empty one goes even where there are no descriptors left.
+    """
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError:
+        shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
 
 
 def sweep_folder(parent: int, name: str) -> None:

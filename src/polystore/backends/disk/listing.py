@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 from attrs import evolve
 
 from polystore.backends.beneath import LOOK, open_beneath, open_folder, open_key
+from polystore.backends.disk.status import BROKEN
 from polystore.backends.whole import sweep
 from polystore.core.key import HIDDEN_PREFIX, Key, are_plain, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
@@ -140,10 +141,15 @@ def _named(fd: int, prefix: str, batch: list[os.DirEntry[str]], odd: list[Storag
 
 
 def _is_link_to_file(config: DiskConfig, key: Key) -> bool:
-    """Whether a link leads to a file, or nowhere that it may: only a load can say why."""
+    """Whether a link leads to a file, or nowhere that it may: only a load can say why.
+
+    Raises `OSError` where that cannot be told.
+    """
     try:
         fd = open_key(config.root, key, LOOK, config.links_to)
-    except OSError:
+    except OSError as error:
+        if error.errno not in (*BROKEN, errno.EACCES):
+            raise
         return True
     try:
         return stat.S_ISREG(os.fstat(fd).st_mode)
