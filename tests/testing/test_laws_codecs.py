@@ -31,7 +31,7 @@ def laws_of(name: str) -> list[Law]:
     [pytest.param(name, law, id=f"{name}: {law}") for name in CODECS for law in laws_of(name)],
 )
 def test_a_built_in_format_keeps_the_law(name: str, law: Law) -> None:
-    law.check(CODECS[name], settings().max_examples // 3)
+    law.check(CODECS[name], max_examples=settings().max_examples // 3)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_built_in_format_keeps_the_law(name: str, law: Law) -> None:
 )
 def test_the_format_of_jax_keeps_the_law_with_64_bits_too(law: Law) -> None:
     with jax.enable_x64(True):
-        law.check(CODECS["jax"], settings().max_examples // 5)
+        law.check(CODECS["jax"], max_examples=settings().max_examples // 5)
 
 
 @pytest.mark.skipif(HAS_CUPY, reason="CuPy is installed, and its format held to the laws above")

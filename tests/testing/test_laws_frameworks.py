@@ -34,13 +34,13 @@ def laws_of(name: str) -> list[Law]:
     [pytest.param(name, law, id=f"{name}: {law}") for name in RECORDS for law in laws_of(name)],
 )
 def test_a_built_in_framework_keeps_the_law(name: str, law: Law) -> None:
-    law.check(RECORDS[name], settings().max_examples // 3)
+    law.check(RECORDS[name], max_examples=settings().max_examples // 3)
 
 
 @pytest.mark.parametrize("law", laws_of("jax"), ids=str)
 def test_jax_keeps_the_law_with_64_bits_too(law: Law) -> None:
     with jax.enable_x64(True):
-        law.check(RECORDS["jax"], settings().max_examples // 5)
+        law.check(RECORDS["jax"], max_examples=settings().max_examples // 5)
 
 
 @pytest.mark.skipif(HAS_CUPY, reason="CuPy is installed, and held to the laws above")
