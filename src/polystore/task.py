@@ -103,8 +103,12 @@ def _run_away_from_home(
 def _unseen_part(dispatcher: Dispatcher, config: object) -> str | None:
     """Give the name of a store that only its own process sees, of all that a store is made of."""
     waiting = [config]
+    seen: set[object] = set()
     while waiting:
         each = waiting.pop()
+        if each in seen:  # virtual items may come from their own store
+            continue
+        seen.add(each)
         found = dispatcher.backend(each)
         if not is_successful(found):
             continue

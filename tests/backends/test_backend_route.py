@@ -254,7 +254,11 @@ def test_a_folder_that_two_stores_have_is_one(plate: RouteConfig) -> None:
     move(plate, "B02", "C/03").unwrap()
     assert set(list_files(plate).unwrap()) == {"C/03/a", "C/03/a.json"}
     save(plate)(Item("D/a.json", 1)).unwrap()
-    assert isinstance(move(plate, "C", "D").failure(), AlreadyExists)
+    save(plate)(Item("e.json", 1)).unwrap()
+    for there in ("D", "e.json"):
+        assert isinstance(move(plate, "C", there).failure(), AlreadyExists)
+        assert move(plate, "C", there, if_exists="skip").unwrap().status == "skipped"
+    delete(plate, "e.json").unwrap()
     assert isinstance(move(plate, "C", "D/a.json/C").failure(), NotADirectory)
     assert isinstance(move(plate, "C", "C/C").failure(), InvalidKey)
     assert set(list_files(plate).unwrap()) == {"C/03/a", "C/03/a.json", "D/a.json"}

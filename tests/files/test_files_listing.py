@@ -17,9 +17,15 @@ from polystore import (
     InvalidKey,
     InvalidSpec,
     Key,
+    MemoryConfig,
     NotFound,
     Outcome,
+    ReadOnlyConfig,
+    Route,
+    RouteConfig,
+    Source,
     collect_dirs_and_files,
+    delete,
     ensure_directory,
     find_file,
     is_successful,
@@ -115,14 +121,34 @@ def test_a_folder_that_is_none_is_an_error(site: Site, wrong: str) -> None:
         assert error.config == site.config
 
 
-@pytest.mark.parametrize("kind", ["disk", "memory", "zarr"])
-def test_a_folder_that_is_not_there_or_a_file_is_an_error(site: Site) -> None:
-    run = site.dispatcher
-    for listing in (list_dir, collect_dirs_and_files):
-        assert error_of(listing(site.config, "b", dispatcher=run)) == "NotFound"
-        assert error_of(listing(site.config, "f2.npy", dispatcher=run)) == "NotADirectory"
-    assert error_of(list_files(site.config, folder="b", dispatcher=run)) == "NotFound"
-    assert error_of(list_files(site.config, folder="f2.npy", dispatcher=run)) == "NotADirectory"
+@on_every_store
+@pytest.mark.parametrize("shown", ["itself", "read-only", "routed"])
+def test_a_folder_that_is_not_there_or_a_file_is_an_error(site: Site, shown: str) -> None:
+    run, store = site.dispatcher, site.config
+    seen: dict[str, Source[object]] = {
+        "itself": store,
+        "read-only": ReadOnlyConfig(store),
+        "routed": RouteConfig((Route(store), Route(MemoryConfig("empty")))),
+    }
+    wrong = {"b": "NotFound", "b/c": "NotFound", "a/c": "NotFound"}
+    wrong |= dict.fromkeys(("f2.npy", "f2.npy/x", "a/b/f3.npy/x/y"), "NotADirectory")
+    for folder, name in wrong.items():
+        for listing in (list_dir, collect_dirs_and_files):
+            assert error_of(listing(seen[shown], folder, dispatcher=run)) == name
+        for recursive in (True, False):
+            listed = list_files(seen[shown], folder=folder, recursive=recursive, dispatcher=run)
+            assert error_of(listed) == name
+            assert listed.failure().config == seen[shown]
+            (one,) = iter_files(seen[shown], folder=folder, recursive=recursive, dispatcher=run)
+            assert error_of(one) == name
+
+
+@on_every_store
+def test_an_empty_root_is_no_error(kind: str, tmp_path: Path) -> None:
+    site = site_of(kind, tmp_path).with_keys("a.npy")
+    delete(site.config, "a.npy", dispatcher=site.dispatcher).unwrap()
+    assert list_files(site.config, dispatcher=site.dispatcher).unwrap() == ()
+    assert list_dir(site.config, dispatcher=site.dispatcher).unwrap() == ()
 
 
 NAMES = st.lists(st.sampled_from(["a", "B", "f1", "f10", "f2", ".x"]), min_size=1, max_size=3)
@@ -135,6 +161,7 @@ def test_a_pattern_and_a_suffix_keep_what_they_say(
 ) -> None:
     site = site_of("shelf", Path())
     suffixes = (".npy", ".roi.zip", ".ROI.ZIP")
+    names |= {"a/B"}  # the folder is there
     site.with_keys(*(f"{name}.npy" for name in names))
     listed = list_files(
         site.config,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias, cast
 
-from polystore.backends.view import View, lacking, owned, viewed
+from polystore.backends.view import View, owned, unable, viewed
 from polystore.configs import ReadOnlyConfig
 from polystore.core.item import Item
 from polystore.core.key import Key
@@ -42,7 +42,7 @@ def _parts(config: _Config, /) -> tuple[object, ...]:
 def _load(view: View, key: Key, format: FileFormat[object] | None, /) -> Outcome[Item[Payload]]:
     load = view.opened.backend.load
     if load is None:
-        return Failure(lacking(view, key, "load from"))
+        return Failure(unable(view, key, "load from"))
     return owned(view, load(view.opened.handle, key, format))
 
 
@@ -51,28 +51,28 @@ def _load_lazy(
 ) -> Outcome[Item[LazyArray]]:
     load_lazy = view.opened.backend.load_lazy
     if load_lazy is None:
-        return Failure(lacking(view, key, "load lazily from"))
+        return Failure(unable(view, key, "load lazily from"))
     return owned(view, load_lazy(view.opened.handle, key, format))
 
 
 def _get(view: View, key: Key, /) -> Outcome[Readable]:
     get = view.opened.backend.get
     if get is None:
-        return Failure(lacking(view, key, "get bytes from"))
+        return Failure(unable(view, key, "get bytes from"))
     return owned(view, get(view.opened.handle, key))
 
 
 def _stat(view: View, key: Key, /) -> Outcome[Stat]:
     stat = view.opened.backend.stat
     if stat is None:
-        return Failure(lacking(view, key, "ask what stands in"))
+        return Failure(unable(view, key, "ask what stands in"))
     return owned(view, stat(view.opened.handle, key))
 
 
 def _list(view: View, folder: str, /) -> Iterator[Outcome[Page]]:
     pages = view.opened.backend.list
     if pages is None:
-        yield Failure(lacking(view, folder, "list"))
+        yield Failure(unable(view, folder, "list"))
         return
     for page in pages(view.opened.handle, folder):
         yield owned(view, page)
@@ -81,7 +81,7 @@ def _list(view: View, folder: str, /) -> Iterator[Outcome[Page]]:
 def _children(view: View, folder: str, /) -> Iterator[Outcome[tuple[Child, ...]]]:
     children = view.opened.backend.children
     if children is None:
-        yield Failure(lacking(view, folder, "look into the folders of"))
+        yield Failure(unable(view, folder, "look into the folders of"))
         return
     for some in children(view.opened.handle, folder):
         yield owned(view, some)

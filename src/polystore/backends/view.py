@@ -7,11 +7,13 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
+from polystore.backends.lacking import lacking
+from polystore.backends.route.parts import Routes
 from polystore.core.errors import UnsupportedOperation
 from polystore.core.outcome import Outcome
 from polystore.core.records import Backend, Context, Opened
 
-__all__ = ["View", "as_seen", "lacking", "owned", "viewed"]
+__all__ = ["View", "as_seen", "owned", "unable", "viewed"]
 
 T = TypeVar("T")
 
@@ -35,7 +37,10 @@ def viewed(config: object, part: object, context: Context) -> Outcome[View]:
 
 
 def as_seen(backend: Backend[object, object], handle: object) -> Backend[object, object]:
-    """Give the record as far as it goes for a handle: any but a `View` leaves it as it is.
+    """Give the record as far as it goes for a handle: most leave it as it is.
+
+    A `View` can do what the store that it shows can. Routes have bytes to give if a store of theirs
+    has.
 
     >>> from polystore import DiskConfig, ReadOnlyConfig, default_dispatcher
     >>> raw = ReadOnlyConfig(DiskConfig(root="/data/plate"))
@@ -43,6 +48,9 @@ def as_seen(backend: Backend[object, object], handle: object) -> Backend[object,
     >>> seen.root(raw), seen.save
     ('/data/plate', None)
     """
+    if isinstance(handle, Routes):
+        has_bytes = any(part.backend.get is not None for part in handle.parts)
+        return backend if has_bytes else evolve(backend, get=None)
     if not isinstance(handle, View):
         return backend
     inner = handle.opened.backend
@@ -82,11 +90,7 @@ def owned(view: View, outcome: Outcome[T]) -> Outcome[T]:
     return outcome.alt(lambda error: evolve(error, config=view.config))
 
 
-def lacking(view: View, key: str, what: str) -> UnsupportedOperation:
+def unable(view: View, key: str, what: str) -> UnsupportedOperation:
     """Give the error for what the store that is shown has no function for."""
-    return UnsupportedOperation(
-        key,
-        view.config,
-        f"One cannot {what} a {view.opened.backend.name} store.",
-        "Use a store that can, or a pipeline that copies to one.",
-    )
+    advice = "Use a store that can, or a pipeline that copies to one."
+    return lacking(view.opened.backend.name, what, key, view.config, advice)

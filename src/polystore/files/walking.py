@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 from attrs import frozen
 
+from polystore.backends.keyfolders import with_reason
 from polystore.boundary import guarded
 from polystore.core.errors import NotADirectory, NotAFile, NotFound, StorageError
 from polystore.core.key import Key
@@ -42,12 +43,20 @@ def has_listing(target: Target) -> bool:
 
 
 def pages(target: Target) -> Iterator[Outcome[Page]]:
-    """Give the keys below a folder as the record lists them; what it raises is a failure."""
+    """Give the keys below a folder as the record lists them; what it raises is a failure.
+
+    A folder that is but a part of keys, and of none, is missing: `NotFound` or `NotADirectory`.
+    """
     listing = target.backend.list
     if listing is None:
         yield Failure(unsupported(target, "list its keys"))
         return
-    yield from _safely(lambda: listing(target.handle, target.key), target)
+
+    def begin() -> Iterator[Outcome[Page]]:
+        found = listing(target.handle, target.key)
+        return with_reason(target.backend, target.handle, target.key, found)
+
+    yield from _safely(begin, target)
 
 
 def children(target: Target) -> Iterator[Outcome[tuple[Child, ...]]]:

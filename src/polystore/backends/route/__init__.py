@@ -9,7 +9,7 @@ win, unless they hold the key's lock.
 from __future__ import annotations
 
 from polystore.backends.route.changing import delete, lock, make_folder, move, save
-from polystore.backends.route.finding import children, list_keys, load, load_lazy, stat
+from polystore.backends.route.finding import children, get, list_keys, load, load_lazy, stat
 from polystore.backends.route.parts import Routes, open_routes
 from polystore.configs import RouteConfig
 from polystore.core.records import Backend, Reach
@@ -34,6 +34,7 @@ ROUTE: Backend[RouteConfig, Routes] = Backend(
     load=load,
     load_lazy=load_lazy,
     save=save,
+    get=get,
     parts=_parts,
     stat=stat,
     list=list_keys,
@@ -43,5 +44,5 @@ ROUTE: Backend[RouteConfig, Routes] = Backend(
     move=move,
     lock=lock,
 )
-"""The record of routed stores. It reaches as far as the stores that it is made of. It has no bytes
-of its own to give (`get`, `put`): which store a key goes to depends on what its item holds."""
+"""The record of routed stores. It reaches as far as the stores that it is made of. It takes no
+bytes (`put`): which store a key goes to depends on what its item holds."""

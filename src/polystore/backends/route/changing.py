@@ -6,13 +6,12 @@ from contextlib import AbstractContextManager
 
 from attrs import evolve
 
+from polystore.backends.lacking import lacking
 from polystore.backends.oserrors import exists_already
+from polystore.backends.refusals import folder_in_way, in_the_way, into_itself, no_folder
 from polystore.backends.route.finding import Held, held, owned, stand_in, stat
 from polystore.backends.route.parts import Part, Routes, can_hold, reserved_in, takes_suffix, taking
 from polystore.core.errors import (
-    AlreadyExists,
-    InvalidKey,
-    NotADirectory,
     NotAFile,
     NotFound,
     ReadOnly,
@@ -26,8 +25,6 @@ from polystore.core.payload import Payload
 from polystore.core.records import IfExists, SaveOptions
 
 __all__ = ["delete", "lock", "make_folder", "move", "save"]
-
-_ADVICE = "Choose a key that is neither a folder of another key nor below one."
 
 
 def save(routes: Routes, key: Key, item: Item[Payload], how: SaveOptions, /) -> Outcome[Saved]:
@@ -85,10 +82,10 @@ def _beside(other: Part, key: Key) -> Outcome[tuple[Held, ...]]:
     if stat is None:
         above = _item_above(other, key)
         return and_then(
-            above, lambda it: Success(()) if it is None else Failure(_below_item(key, it))
+            above, lambda it: Success(()) if it is None else Failure(no_folder(key, None, it))
         )
     if stat.kind == "folder":
-        return Failure(NotAFile(key, None, f"{key!r} is a folder.", _ADVICE))
+        return Failure(folder_in_way(key, None))
     return Success((Held(other, stat),) if can_hold(other, key) else ())
 
 
@@ -105,10 +102,6 @@ def _item_above(part: Part, key: Key) -> Outcome[Key | None]:
             return Success(above if is_item else None)
         above = Key(above.rpartition("/")[0])
     return Success(None)
-
-
-def _below_item(key: str, item: str) -> NotADirectory:
-    return NotADirectory(key, None, f"{item!r} is an item, not a folder.", _ADVICE)
 
 
 def _cleared(routes: Routes, key: Key, old: tuple[Held, ...]) -> Outcome[None]:
@@ -143,8 +136,7 @@ def _unable(part: Part, key: str, what: str) -> StorageError:
             f"{key!r} is in a {name} store, which can only be read.",
             "Change it in the store that is behind it.",
         )
-    message = f"One cannot {what} a {name} store, where {key!r} is."
-    return UnsupportedOperation(key, None, message, "Use a store that can.")
+    return lacking(name, what, key, None)
 
 
 def delete(routes: Routes, key: Key, /) -> Outcome[None]:
@@ -185,7 +177,7 @@ def make_folder(routes: Routes, folder: Key, /) -> Outcome[None]:
     if not is_successful(found):
         return owned(routes, Failure(found.failure()))
     if any(not each.is_folder for each in found.unwrap()):
-        return Failure(evolve(_below_item(folder, folder), config=routes.config))
+        return Failure(no_folder(folder, routes.config, folder))
     beside = _others(routes, part, folder)
     if not is_successful(beside) and not isinstance(beside.failure(), NotAFile):
         return owned(routes, Failure(beside.failure()))
@@ -205,7 +197,7 @@ def move(routes: Routes, old: Key, new: Key, if_exists: IfExists, /) -> Outcome[
     if old == new:
         return Success(True)
     if found.unwrap()[0].is_folder:
-        return owned(routes, _folder_moved(routes, found.unwrap(), old, new))
+        return owned(routes, _folder_moved(routes, found.unwrap(), (old, new), if_exists))
     return owned(routes, _item_moved(routes, found.unwrap()[0].part, old, new, if_exists))
 
 
@@ -225,23 +217,22 @@ def _item_moved(
     if not is_successful(others):
         return Failure(others.failure())
     if others.unwrap() and if_exists != "replace":
-        return Success(False) if if_exists == "skip" else Failure(_taken(new))
+        way = in_the_way(new, None, is_folder=False)
+        return Success(False) if if_exists == "skip" else Failure(way)
     moved = part.backend.move(part.handle, old, new, if_exists)
     cleared = and_then(moved, lambda _: _cleared(routes, new, others.unwrap()))
     return and_then(cleared, lambda _: moved)
 
 
-def _taken(key: str) -> AlreadyExists:
-    return exists_already(key, None)
-
-
-def _folder_moved(routes: Routes, found: tuple[Held, ...], old: Key, new: Key) -> Outcome[bool]:
+def _folder_moved(
+    routes: Routes, found: tuple[Held, ...], keys: tuple[Key, Key], if_exists: IfExists
+) -> Outcome[bool]:
+    old, new = keys
     if f"{new}/".startswith(f"{old}/"):
-        message = f"{old!r} cannot be moved into itself, to {new!r}."
-        return Failure(InvalidKey(new, None, message, "Choose a key that is not below it."))
-    free = _free_for_folder(routes, new)
-    if not is_successful(free):
-        return Failure(free.failure())
+        return Failure(into_itself(old, new, None))
+    free = _free_for_folder(routes, new, if_exists)
+    if not is_successful(free) or not free.unwrap():
+        return free
     for number, each in enumerate(found):
         moved = _folder_moved_in(each.part, old, new)
         if not is_successful(moved):
@@ -260,21 +251,23 @@ def _folder_moved_in(part: Part, old: Key, new: Key) -> Outcome[bool]:
     return part.backend.move(part.handle, old, new, "fail")
 
 
-def _free_for_folder(routes: Routes, new: Key) -> Outcome[None]:
-    """Say whether nothing stands under a key, in any store, nor an item above it."""
+def _free_for_folder(routes: Routes, new: Key, if_exists: IfExists) -> Outcome[bool]:
+    """Say that nothing stands under a key, in any store, nor an item above it; `False` to skip."""
     found = held(routes, new)
     if not is_successful(found):
         return Failure(found.failure())
     if found.unwrap():
-        return Failure(_taken(new))
+        if if_exists == "skip":
+            return Success(False)
+        return Failure(in_the_way(new, None, is_folder=True))
     for part in routes.parts:
         above = _item_above(part, new)
         if not is_successful(above):
             return Failure(above.failure())
         item = above.unwrap()
         if item is not None:
-            return Failure(_below_item(new, item))
-    return Success(None)
+            return Failure(no_folder(new, None, item))
+    return Success(True)
 
 
 def lock(routes: Routes, key: Key, seconds: float, /) -> Outcome[AbstractContextManager[None]]:

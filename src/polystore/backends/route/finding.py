@@ -7,6 +7,8 @@ from typing import Generic, TypeVar
 
 from attrs import evolve, frozen
 
+from polystore.backends.keyfolders import with_reason
+from polystore.backends.lacking import lacking
 from polystore.backends.route.parts import Part, Routes, can_hold
 from polystore.core.errors import (
     NotADirectory,
@@ -19,11 +21,12 @@ from polystore.core.item import Item
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import LazyArray, Payload
-from polystore.core.records import Child, FileFormat, Page, Stat
+from polystore.core.records import Child, FileFormat, Page, Readable, Stat
 
 __all__ = [
     "Held",
     "children",
+    "get",
     "held",
     "list_keys",
     "load",
@@ -60,17 +63,11 @@ def owned(routes: Routes, outcome: Outcome[T]) -> Outcome[T]:
 def stand_in(part: Part, key: Key) -> Outcome[Stat | None]:
     """Say what stands under a key in one store; `None` for nothing."""
     if part.backend.stat is None:
-        return Failure(_unasked(part, key))
+        return Failure(lacking(part.backend.name, "ask what stands in", key, None))
     found = part.backend.stat(part.handle, key)
     if not is_successful(found) and isinstance(found.failure(), (NotFound, NotADirectory)):
         return Success(None)
     return found.map(lambda it: it)
-
-
-def _unasked(part: Part, key: str) -> UnsupportedOperation:
-    name = part.backend.name
-    message, advice = f"One cannot ask what stands in a {name} store.", "Use a store that can say."
-    return UnsupportedOperation(key, None, message, advice)
 
 
 def held(routes: Routes, key: Key) -> Outcome[tuple[Held, ...]]:
@@ -160,9 +157,20 @@ def load_lazy(
     return owned(routes, _first(routes, key, of))
 
 
+def get(routes: Routes, key: Key, /) -> Outcome[Readable]:
+    """Give the bytes of the file under a key, from the first store that holds the key."""
+
+    def of(part: Part) -> Outcome[Readable]:
+        if part.backend.get is None:
+            return Failure(_unread(part, key, "get bytes from"))
+        return part.backend.get(part.handle, key)
+
+    return owned(routes, _first(routes, key, of))
+
+
 def _unread(part: Part, key: str, what: str) -> UnsupportedOperation:
-    message = f"One cannot {what} a {part.backend.name} store, where {key!r} is."
-    return UnsupportedOperation(key, None, message, "Load it whole, or copy it to another store.")
+    advice = "Load it whole, or copy it to another store."
+    return lacking(part.backend.name, what, key, None, advice)
 
 
 def _first(routes: Routes, key: Key, read: Callable[[Part], Outcome[T]]) -> Outcome[T]:
@@ -252,7 +260,7 @@ def _merged(
     missing: list[StorageError] = []
     able = [part for part in routes.parts if _may_have(part, folder)]
     for part in able:
-        for page in pages(part):
+        for page in with_reason(part.backend, part.handle, folder, pages(part)):
             if is_successful(page):
                 fresh = {keyed.key_of(it): it for it in page.unwrap() if keyed.shown(part, it)}
                 yield Success(tuple(it for key, it in fresh.items() if key not in seen))

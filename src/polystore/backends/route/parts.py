@@ -227,8 +227,12 @@ def _leaves(config: object, context: Context) -> _Leaves:
     """Give where a store keeps its content at last, whatever it is made of."""
     found: list[object] = []
     waiting = [config]
+    seen: set[object] = set()
     while waiting:
         each = waiting.pop()
+        if each in seen:  # virtual items may come from their own store
+            continue
+        seen.add(each)
         opened = context.open(each)
         backend = opened.unwrap().backend if is_successful(opened) else None
         parts = backend.parts(each) if backend is not None and backend.parts is not None else ()
@@ -237,7 +241,7 @@ def _leaves(config: object, context: Context) -> _Leaves:
             found.append(_Folder(backend.name, os.path.realpath(backend.root(each))))
         elif not parts:
             found.append(each)
-    return frozenset(found)
+    return frozenset(found or [config])
 
 
 def _overlap(config: RouteConfig, stores: list[_Leaves]) -> InvalidSpec | None:

@@ -6,17 +6,20 @@ whole elsewhere. What an item comes from is looked up when it is read, and may c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
 from attrs import evolve, frozen
 
+from polystore.backends.lacking import lacking
 from polystore.backends.virtual.cutting import cut_array, cut_lazily, cut_metadata, cut_of
 from polystore.backends.virtual.items import (
     Virtual,
     absent,
+    endless,
     item_at,
-    no_folder,
+    missing_folder,
     open_items,
     parts,
 )
@@ -31,6 +34,13 @@ from polystore.core.records import Backend, Child, FileFormat, Opened, Page, Rea
 __all__ = ["VIRTUAL", "Virtual"]
 
 T = TypeVar("T")
+
+
+_followed_around: ContextVar[frozenset[tuple[VirtualConfig, str]]] = ContextVar(
+    "followed", default=frozenset()
+)
+"""The virtual keys that are being followed to where they come from: more than one in stores of
+virtual items that come from virtual items."""
 
 
 @frozen
@@ -72,6 +82,26 @@ def _told(virtual: Virtual, key: Key, outcome: Outcome[T]) -> Outcome[T]:
     return outcome.alt(told)
 
 
+def _followed(virtual: Virtual, key: Key, read: Callable[[_Origin], Outcome[T]]) -> Outcome[T]:
+    """Read what a key comes from; `InvalidSpec` if the way there leads back to it, or is endless.
+
+    It cannot be seen where the store opens: a function may lead anywhere, and so may a store
+    between.
+    """
+    around = _followed_around.get()
+    if (virtual.config, key) in around:
+        return Failure(endless(virtual, key))
+    token = _followed_around.set(around | {(virtual.config, key)})
+    try:
+        return _told(virtual, key, and_then(_origin(virtual, key), read))
+    except RecursionError:
+        if not around:  # no way leads here: it is of the store that is read
+            raise
+        return Failure(endless(virtual, key))
+    finally:
+        _followed_around.reset(token)
+
+
 def _load(
     virtual: Virtual, key: Key, format: FileFormat[object] | None, /
 ) -> Outcome[Item[Payload]]:
@@ -79,7 +109,7 @@ def _load(
         in_part = _in_part(virtual, key, origin, format) if origin.item.index else None
         return _whole(virtual, key, origin, format) if in_part is None else in_part
 
-    return _told(virtual, key, and_then(_origin(virtual, key), loaded))
+    return _followed(virtual, key, loaded)
 
 
 def _in_part(
@@ -104,7 +134,7 @@ def _whole(
 ) -> Outcome[Item[Payload]]:
     backend, handle = origin.opened.backend, origin.opened.handle
     if backend.load is None:
-        return Failure(_unable("load from", backend.name))
+        return Failure(lacking(backend.name, "load from", "", None))
     loaded = and_then(backend.load(handle, origin.key, format), virtual.context.to_host)
 
     def cut(item: Item[Payload]) -> Outcome[Item[Payload]]:
@@ -129,17 +159,12 @@ def _no_array(payload: object) -> UnsupportedPayload:
     return UnsupportedPayload("", None, message, "Load it from the store that it is in.")
 
 
-def _unable(what: str, name: str) -> UnsupportedOperation:
-    message = f"One cannot {what} a {name} store."
-    return UnsupportedOperation("", None, message, "Use a store that can.")
-
-
 def _lazily(
     key: Key, origin: _Origin, format: FileFormat[object] | None
 ) -> Outcome[Item[LazyArray]]:
     backend, handle = origin.opened.backend, origin.opened.handle
     if backend.load_lazy is None:
-        return Failure(_unable("load lazily from", backend.name))
+        return Failure(lacking(backend.name, "load lazily from", "", None))
 
     def cut(item: Item[LazyArray]) -> Outcome[Item[LazyArray]]:
         shape = item.payload.spec.shape
@@ -159,15 +184,14 @@ def _lazily(
 def _load_lazy(
     virtual: Virtual, key: Key, format: FileFormat[object] | None, /
 ) -> Outcome[Item[LazyArray]]:
-    origin = _origin(virtual, key)
-    return _told(virtual, key, and_then(origin, lambda it: _lazily(key, it, format)))
+    return _followed(virtual, key, lambda it: _lazily(key, it, format))
 
 
 def _stat(virtual: Virtual, key: Key, /) -> Outcome[Stat]:
     found = item_at(virtual, key)
     if is_successful(found) and found.unwrap() is None and key in virtual.folders:
         return Success(Stat("folder", None, None))
-    return _told(virtual, key, and_then(_origin(virtual, key), _stat_of))
+    return _followed(virtual, key, _stat_of)
 
 
 def _stat_of(origin: _Origin) -> Outcome[Stat]:
@@ -185,7 +209,7 @@ def _stat_of(origin: _Origin) -> Outcome[Stat]:
 
 def _list(virtual: Virtual, folder: str, /) -> Iterator[Outcome[Page]]:
     if folder not in virtual.folders:
-        yield Failure(no_folder(virtual, folder))
+        yield Failure(missing_folder(virtual, folder))
         return
     waiting = [folder]
     while waiting:
@@ -198,7 +222,7 @@ def _children(virtual: Virtual, folder: str, /) -> Iterator[Outcome[tuple[Child,
     if folder in virtual.folders:
         yield Success(tuple(virtual.folders[folder].values()))
     else:
-        yield Failure(no_folder(virtual, folder))
+        yield Failure(missing_folder(virtual, folder))
 
 
 def _close(_virtual: Virtual, /) -> None:

@@ -8,11 +8,11 @@ from typing import cast
 
 from attrs import frozen
 
+from polystore.backends.refusals import no_folder
 from polystore.configs import VirtualConfig, VirtualItem
 from polystore.core.errors import (
     FunctionFailed,
     InvalidSpec,
-    NotADirectory,
     NotAFile,
     StorageError,
     not_found,
@@ -21,7 +21,7 @@ from polystore.core.key import Key, near_keys, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
 from polystore.core.records import Child, Context, Place
 
-__all__ = ["Virtual", "absent", "item_at", "no_folder", "open_items", "parts"]
+__all__ = ["Virtual", "absent", "endless", "item_at", "missing_folder", "open_items", "parts"]
 
 
 @frozen(eq=False)
@@ -49,9 +49,18 @@ def open_items(config: VirtualConfig, context: Context, /) -> Outcome[Virtual]:
     if not isinstance(given, tuple) or config.keys:
         words = "takes keys only beside a function" if config.keys else "is no mapping or function"
         return Failure(_wrong(config, f"virtual.items {words}", "Give one mapping, or function."))
+    if not all(map(_is_pair, config.items)):
+        words = "virtual.items is a tuple of something else than pairs"
+        return Failure(
+            _wrong(config, words, "Give pairs of a key and a VirtualItem, or a mapping.")
+        )
     items = dict(config.items)
     folders = _folders(config, [key for key, _ in config.items])
     return folders.map(lambda it: Virtual(config, context, items.get, it))
+
+
+def _is_pair(given: object) -> bool:
+    return isinstance(given, tuple) and len(cast("tuple[object, ...]", given)) == 2
 
 
 def _function(config: VirtualConfig) -> Callable[[str], VirtualItem | None]:
@@ -101,7 +110,11 @@ def _make(folders: dict[str, dict[str, Child]], folder: str) -> bool:
 
 def item_at(virtual: Virtual, key: str) -> Outcome[VirtualItem | None]:
     """Give where a key comes from; `FunctionFailed` if the function of the keys raises."""
-    found = guard(lambda: virtual.find(key), catch(Exception, lambda it: _failed(it, key)))
+    found = guard(
+        lambda: virtual.find(key),
+        catch(RecursionError, lambda _: endless(virtual, key)),
+        catch(Exception, lambda it: _failed(it, key)),
+    )
     if not is_successful(found):
         return found
     item = cast("object", found.unwrap())
@@ -111,6 +124,21 @@ def item_at(virtual: Virtual, key: str) -> Outcome[VirtualItem | None]:
         return found
     words = f"What {key!r} comes from is a {type(item).__name__}, and no VirtualItem of a Place"
     return Failure(_wrong(virtual.config, words, "Give VirtualItem(Place(store, key), index)."))
+
+
+def endless(virtual: Virtual, key: str) -> InvalidSpec:
+    """Give the error for a key that comes from itself, or by way of too many to follow."""
+    message = (
+        f"{key!r} refers to itself, or comes from another key by way of more of them than Python "
+        "can follow."
+    )
+    return InvalidSpec(
+        key,
+        virtual.config,
+        message,
+        "Give it a place in a store that holds it.",
+        f"virtual.items[{key!r}]",
+    )
 
 
 def _failed(error: Exception, key: str) -> FunctionFailed:
@@ -138,14 +166,16 @@ def absent(virtual: Virtual, key: str) -> StorageError:
     return not_found(key, virtual.config, near_keys(key, virtual.folders.get(above, {})))
 
 
-def no_folder(virtual: Virtual, folder: str) -> StorageError:
+def missing_folder(virtual: Virtual, folder: str) -> StorageError:
     """Give the error for a folder that there is not."""
-    above = virtual.folders.get(folder.rpartition("/")[0], {})
-    if folder in above:
-        message = f"{folder!r} is an item, not a folder."
-        advice = "Load it, or list the folder that it is in."
-        return NotADirectory(folder, virtual.config, message, advice)
-    return not_found(folder, virtual.config, near_keys(folder, above))
+    part = folder
+    while part:
+        above = part.rpartition("/")[0]
+        if part in virtual.folders.get(above, {}) and part not in virtual.folders:
+            return no_folder(folder, virtual.config, part)
+        part = above
+    siblings = virtual.folders.get(folder.rpartition("/")[0], {})
+    return not_found(folder, virtual.config, near_keys(folder, siblings))
 
 
 def parts(config: VirtualConfig, /) -> tuple[object, ...]:
@@ -153,7 +183,7 @@ def parts(config: VirtualConfig, /) -> tuple[object, ...]:
     if callable(config.items):
         found = [_if_it_works(_function(config), key) for key in config.keys]
     else:
-        found = [item for _, item in config.items]
+        found = [pair[1] for pair in config.items if _is_pair(pair)]
     places = (item.place for item in found if isinstance(item, VirtualItem))
     return tuple(dict.fromkeys(place.store for place in places))
 
