@@ -152,4 +152,4 @@ def test_without_descriptors_no_folder_is_listed_as_a_file(disk: DiskConfig) -> 
         with few_descriptors(free):
             found, errors = listed(disk)
         assert found == keys if not errors else set(found) < set(keys), free
-    assert not errors, "it goes on when there are some"
+        assert not errors or free < 7, "it goes on when there are some"
