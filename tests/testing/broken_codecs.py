@@ -28,6 +28,7 @@ __all__ = ["BROKEN_CODECS", "BrokenCodec", "decoded_by", "decoding"]
 
 Encode = Callable[[Item[Payload], object], Outcome[Encoded]]
 EVERY = "every dtype that is encoded is decoded with the same bits, or refused"
+LAYOUTS = "every memory layout that is encoded is decoded with the same bits, or refused"
 ARRAYS = "an encoded array is decoded with the same bits, or refused"
 DAMAGED = "damaged bytes are decoded or refused, and decode ends"
 FOREIGN_BYTES = "foreign bytes are decoded or refused, and decode ends"
@@ -198,7 +199,7 @@ BROKEN_CODECS: tuple[BrokenCodec, ...] = (
     BrokenCodec("-0.0 is lost", ARRAYS, evolve(NPY_CODEC, encode=encoding(no_negative_zero))),
     BrokenCodec("bytes are swapped", ARRAYS, decoding(swapped)),
     BrokenCodec("0-d gets an axis", ARRAYS, evolve(NPY_CODEC, encode=encoding(np.atleast_1d))),
-    BrokenCodec("memory order is forgotten", ARRAYS, decoding(transposed)),
+    BrokenCodec("memory order is forgotten", LAYOUTS, decoding(transposed)),
     BrokenCodec("float64 is rounded", EVERY, evolve(NPY_CODEC, encode=encoding(rounded))),
     BrokenCodec(
         "axes beyond 16 bits are cut",

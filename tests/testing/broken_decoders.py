@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from attrs import evolve
 from broken_codecs import BrokenCodec, decoded_by, decoding
+from raw_volumes import SCRATCH, UNREAD
 
 from polystore.core.errors import UnsupportedPayload
 from polystore.core.item import Item
@@ -233,6 +234,16 @@ BROKEN_DECODERS: tuple[BrokenCodec, ...] = (
         "zeros for what is missing",
         "a file that ends while it is read is refused, or nothing of it is missing",
         raw(sized),
+    ),
+    BrokenCodec(
+        "new memory for what is missing",
+        "a file that ends while it is read is refused, or nothing of it is missing",
+        UNREAD,
+    ),
+    BrokenCodec(
+        "decodes in shared memory",
+        "files that are decoded at once are what each is alone",
+        SCRATCH,
     ),
     BrokenCodec("prints", "decode prints, logs and warns nothing", decoded_by(printing)),
     BrokenCodec("warns", "decode prints, logs and warns nothing", decoded_by(warning)),

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 from attrs import evolve, frozen
+from box_casts import casting, clipped, not_called_lossy, of_another_kind
 from boxes import BOXES, Box, from_dlpack, from_host, place, refused, to_host
+from rows import ANYWHERE, REVERSED, Row
 
 from polystore.core.errors import NotFound, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, is_successful
@@ -17,6 +19,7 @@ __all__ = ["BROKEN_FRAMEWORKS", "IMPORTS", "BrokenFramework"]
 
 FromHost = Callable[[HostArray, Transfer], Outcome[Box]]
 BITS = "an array comes back with the same bits, or is refused"
+LAYOUTS = "every memory layout comes back with the same bits, or is refused"
 EVERY = "every dtype comes back with the same bits, or is refused"
 OWNS = "a framework owns its own arrays and nothing else"
 COPIES = "copy=True shares no memory"
@@ -34,7 +37,7 @@ class BrokenFramework:
 
     word: str
     law: str
-    framework: Framework[Box]
+    framework: Framework[Box] | Framework[Row]
 
 
 def taking(change: Callable[[HostArray], HostArray]) -> Framework[Box]:
@@ -147,30 +150,6 @@ def refusing(array: HostArray, transfer: Transfer, /) -> Outcome[Box]:
     return Failure(refused("anything"))
 
 
-def casting(array: HostArray, transfer: Transfer, /) -> Outcome[Box]:
-    """Round 64 bits to 32 when told, although it holds them."""
-    narrow = transfer.casting == "same_kind" and array.dtype == np.float64
-    return from_host(array.astype(np.float32) if narrow else array, transfer)
-
-
-def of_another_kind(array: HostArray, transfer: Transfer, /) -> Outcome[Box]:
-    """Hold no complex numbers, and drop what is imaginary when told."""
-    if array.dtype.kind != "c":
-        return from_host(array, transfer)
-    if transfer.casting == "exact":
-        return Failure(refused("complex numbers"))
-    return from_host(np.real(array).copy(), transfer)
-
-
-def clipped(array: HostArray, transfer: Transfer, /) -> Outcome[Box]:
-    """Hold no 64-bit integers, and clip where NumPy's cast wraps."""
-    if array.dtype.kind != "i" or array.dtype.itemsize != 8:
-        return from_host(array, transfer)
-    if transfer.casting == "exact":
-        return Failure(refused("64-bit integers"))
-    return from_host(np.clip(array, -(2**31), 2**31 - 1).astype(np.int32), transfer)
-
-
 def freezing(array: HostArray, transfer: Transfer, /) -> Outcome[Box]:
     array.flags.writeable = False
     return from_host(array, transfer)
@@ -236,7 +215,7 @@ BROKEN_FRAMEWORKS: tuple[BrokenFramework, ...] = (
     BrokenFramework("big-endian bytes are taken for native", EVERY, taking(unswapped)),
     BrokenFramework("0-d gets an axis", BITS, giving(np.atleast_1d)),
     BrokenFramework("axes of length 1 are lost", BITS, taking(without_single_axes)),
-    BrokenFramework("strides are ignored", BITS, taking(in_memory_order)),
+    BrokenFramework("strides are ignored", LAYOUTS, taking(in_memory_order)),
     BrokenFramework(
         "16 bits count the elements",
         "a large array comes back with the same bits, or is refused",
@@ -250,6 +229,11 @@ BROKEN_FRAMEWORKS: tuple[BrokenFramework, ...] = (
     BrokenFramework("owns nothing", OWNS, evolve(BOXES, owns=owning_none)),
     BrokenFramework("owns what has a dtype", OWNS, evolve(BOXES, owns=owning_arrays)),
     BrokenFramework("imports to know what it owns", "owns imports nothing", IMPORTS),
+    BrokenFramework(
+        "imports, and has no name in a module",
+        "owns imports nothing",
+        evolve(BOXES, owns=owning_by_import),
+    ),
     BrokenFramework("from_host never copies", COPIES, evolve(BOXES, from_host=sharing_always)),
     BrokenFramework("to_host never copies", COPIES, evolve(BOXES, to_host=given_shared)),
     BrokenFramework("from_host always copies", SHARES, evolve(BOXES, from_host=copying_always)),
@@ -265,6 +249,12 @@ BROKEN_FRAMEWORKS: tuple[BrokenFramework, ...] = (
         evolve(BOXES, from_host=anywhere),
     ),
     BrokenFramework(
+        "takes any device, and rows only",
+        "a device that is not there is refused",
+        ANYWHERE,
+    ),
+    BrokenFramework("turns rows round", LAYOUTS, REVERSED),
+    BrokenFramework(
         "places on any device",
         "a device that is not there is refused",
         evolve(BOXES, place=placed_anywhere),
@@ -276,6 +266,7 @@ BROKEN_FRAMEWORKS: tuple[BrokenFramework, ...] = (
     BrokenFramework("casts what it holds", CASTS, evolve(BOXES, from_host=casting)),
     BrokenFramework("casts to another kind", CASTS, evolve(BOXES, from_host=of_another_kind)),
     BrokenFramework("clips where NumPy wraps", CASTS, evolve(BOXES, from_host=clipped)),
+    BrokenFramework("does not call a loss Lossy", CASTS, evolve(BOXES, from_host=not_called_lossy)),
     BrokenFramework("makes the source read-only", UNCHANGED, evolve(BOXES, from_host=freezing)),
     BrokenFramework("empties the source", UNCHANGED, evolve(BOXES, from_host=zeroing)),
     BrokenFramework("place never copies", PLACES, evolve(BOXES, place=placed_as_it_is)),

@@ -149,7 +149,10 @@ def large_arrays() -> st.SearchStrategy[ArrayExample]:
     >>> find(large_arrays(), lambda example: True)
     ArrayExample(dtype='u1', shape=(300, 300), seed=0, layout='c')
     """
-    lengths: tuple[tuple[int, ...], ...] = ((300, 300), (70_000,), (70_000, 1), (2, 3, 130, 131))
+    lengths: tuple[tuple[int, ...], ...] = (
+        *((300, 300), (70_000,), (70_000, 1), (2, 3, 130, 131)),
+        *((3, 160, 160), (320, 320)),  # volumes, and whole tiles
+    )
     kinds = [np.dtype(each) for each in ("u1", "<u2", "<f4")]
     layouts: tuple[Layout, ...] = ("c", "fortran", "strided")
     return array_examples(

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from polystore.core.outcome import is_successful
 from polystore.core.records import Codec
-from polystore.testing.codecs.examples import SIMPLE, CodecExample, bytes_of_item
+from polystore.testing.codecs.examples import SIMPLE, CodecExample, bytes_of_item, other_content
 from polystore.testing.codecs.options import options_of
 
-__all__ = ["FOREIGN", "Damage", "DamagedFile", "damaged_files", "files_of"]
+__all__ = ["FOREIGN", "Damage", "DamagedFile", "damaged_files", "files_of", "twins_of"]
 
 How: TypeAlias = Literal["cut", "flip", "ones", "zeros", "repeat", "remove"]
 """The end cut off; a bit flipped; bytes set to 255, or to 0; bytes twice; bytes left out."""
@@ -104,21 +104,34 @@ class DamagedFile:
             content = damage.done_to(content)
         return content
 
+    def twin(self, codec: Codec[object]) -> bytes:
+        """Give a whole file of the same shape with other content."""
+        twins = twins_of(codec)
+        return twins[self.file % len(twins)][1] if twins else b""
 
-@lru_cache(maxsize=4)
+
 def files_of(codec: Codec[object]) -> tuple[bytes, ...]:
     """Give the files that a codec makes of what it takes of `SIMPLE`, with each of its options."""
+    return tuple(content for content, _ in twins_of(codec))
+
+
+@lru_cache(maxsize=4)
+def twins_of(codec: Codec[object]) -> tuple[tuple[bytes, bytes], ...]:
+    """Give those files, and beside each one of the same shape with other content."""
     return tuple(
-        bytes_of_item(encoded.unwrap())
+        (content, _file(codec, CodecExample(other, example.metadata), number) or content)
         for example in SIMPLE
-        for number, options in enumerate(options_of(codec))
-        for encoded in [codec.encode(_with(example, number).item(codec), options)]
-        if is_successful(encoded)
+        for other in [other_content(example.content)]
+        for number in range(len(options_of(codec)))
+        for content in [_file(codec, example, number)]
+        if content is not None
     )
 
 
-def _with(example: CodecExample, number: int) -> CodecExample:
-    return CodecExample(example.content, example.metadata, suffix=number)
+def _file(codec: Codec[object], example: CodecExample, number: int) -> bytes | None:
+    of_suffix = CodecExample(example.content, example.metadata, suffix=number)
+    encoded = codec.encode(of_suffix.item(codec), options_of(codec)[number])
+    return bytes_of_item(encoded.unwrap()) if is_successful(encoded) else None
 
 
 def damaged_files() -> st.SearchStrategy[DamagedFile]:
@@ -132,4 +145,4 @@ def damaged_files() -> st.SearchStrategy[DamagedFile]:
     at = st.integers(0, 64) | st.integers(-64, -1) | st.integers(0, 4096)
     length = st.sampled_from((1, 2, 4, 8, 64))
     damages = st.lists(st.builds(Damage, how, at, length), max_size=3).map(tuple)
-    return st.builds(DamagedFile, st.integers(0, 30), damages)
+    return st.builds(DamagedFile, st.integers(0, 99), damages)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import strategies as st
 
 from polystore.core.item import Item, Metadata
-from polystore.core.records import Codec, Encoded, Readable
+from polystore.core.records import Codec, Encoded
 from polystore.core.rois import (
     Ellipse,
     Line,
@@ -39,8 +39,8 @@ __all__ = [
     "items",
     "large_items",
     "mappings",
+    "other_content",
     "region_lists",
-    "source_of",
     "tables",
     "texts",
 ]
@@ -79,20 +79,29 @@ def _payload(content: Content | Rois) -> Payload:
     return content if isinstance(content, Rois) else Sample("", content).payload()
 
 
-def source_of(content: bytes) -> Readable:
-    r"""Give the bytes as what a store hands to a codec.
+def other_content(content: Content | Rois) -> Content | Rois:
+    """Give content of the same shape and of other values.
 
-    >>> buffer = bytearray(3)
-    >>> source_of(b"abcd").read_into(2, memoryview(buffer)), bytes(buffer)
-    (2, b'cd\x00')
+    >>> other_content(ArrayExample("<u2", (3,), 1)), other_content("ab")
+    (ArrayExample(dtype='<u2', shape=(3,), seed=2, layout='c'), 'ba')
     """
+    match content:
+        case ArrayExample():
+            return _reseeded(content)
+        case ArraysExample():
+            return ArraysExample(tuple((name, _reseeded(it)) for name, it in content.arrays))
+        case TableExample():
+            return TableExample(tuple((name, _reseeded(it)) for name, it in content.columns))
+        case Rois():
+            return Rois(Roi(it.name, it.shape, Position(c=2)) for it in content.regions)
+        case str():
+            return content[::-1]
+        case _:
+            return [content]
 
-    def read_into(offset: int, buffer: memoryview, /) -> int:
-        part = content[offset : offset + len(buffer)]
-        buffer[: len(part)] = part
-        return len(part)
 
-    return Readable(len(content), read_into, lambda: None)
+def _reseeded(example: ArrayExample) -> ArrayExample:
+    return evolve(example, seed=example.seed + 1)
 
 
 def bytes_of_item(encoded: Encoded) -> bytes:
@@ -121,10 +130,16 @@ _PICTURES = array_examples(
 )
 """What most image formats hold: small integers or floats, in two to four axes."""
 
+_HELD = array_examples(
+    st.sampled_from([np.dtype(it) for it in ("f4", "u1", "u2")]),
+    st.sampled_from(((16, 16), (3, 6, 7), (32, 16))),
+)
+"""What formats of tiles or of volumes hold, of which few others are."""
+
 
 def array_items() -> ItemExamples:
-    """Give arrays: of any dtype, shape and layout, and every other one a picture."""
-    return _as_items(_PICTURES | array_examples())
+    """Give arrays: of any dtype, shape and layout, and most of them pictures."""
+    return _as_items(_PICTURES | _HELD | array_examples())
 
 
 def large_items() -> ItemExamples:
@@ -207,6 +222,8 @@ SIMPLE: tuple[CodecExample, ...] = (
     CodecExample(ArrayExample("u1", (5, 4, 3), 1)),
     CodecExample(ArrayExample("<u2", (2, 6, 7), 1), _KNOWN),
     CodecExample(_FRACTIONS),
+    CodecExample(ArrayExample("<f4", (3, 6, 7), 1)),
+    *(CodecExample(ArrayExample(dtype, (16, 16), 1)) for dtype in ("u1", "<u2", "<f4")),
     CodecExample(ArrayExample("<i8", (3,), 1)),
     CodecExample(ArrayExample("<f4", (), 1)),
     CodecExample(ArrayExample((("x", "<f4"), ("name", "S3")), (3,), 1)),

@@ -12,13 +12,13 @@ from polystore.backends.disk import DISK
 from polystore.configs import DiskConfig
 from polystore.core.errors import UnsupportedPayload
 from polystore.core.outcome import is_successful
-from polystore.core.records import Codec, Limits
+from polystore.core.records import Codec, Limits, readable_of
 from polystore.core.registry import Registry
 from polystore.dispatch import Dispatcher
 from polystore.frameworks.numpy import NUMPY
 from polystore.steps.load import load
 from polystore.steps.save import save
-from polystore.testing.codecs.examples import CodecExample, bytes_of_item, source_of
+from polystore.testing.codecs.examples import CodecExample, bytes_of_item
 from polystore.testing.codecs.trips import on_host, plain, taken
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
@@ -48,7 +48,7 @@ def is_saved_and_loaded(codec: Codec[object], example: CodecExample) -> None:
     if not taken(encoded, example):
         return
     content = bytes_of_item(encoded.unwrap())
-    expected = codec.decode(source_of(content), Limits())
+    expected = codec.decode(readable_of(content), Limits())
     with tempfile.TemporaryDirectory() as folder, _dispatcher(codec) as dispatcher:
         disk = DiskConfig(root=folder)
         saved = done(dispatcher.run(save(disk, options=how), item), "saving it to disk")

@@ -11,8 +11,8 @@ from polystore.core.errors import TooLarge
 from polystore.core.item import Metadata
 from polystore.core.outcome import is_successful
 from polystore.core.payload import HostArray, LazyArray, Region, is_host_array
-from polystore.core.records import Codec, Limits, Readable
-from polystore.testing.codecs.examples import CodecExample, bytes_of_item, source_of
+from polystore.core.records import Codec, Limits, Readable, readable_of
+from polystore.testing.codecs.examples import CodecExample, bytes_of_item
 from polystore.testing.codecs.trips import on_host, plain, taken
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
@@ -41,8 +41,8 @@ def _both(codec: Codec[object], example: CodecExample) -> _Both | None:
     if codec.open is None or not taken(encoded, example):
         return None
     content = bytes_of_item(encoded.unwrap())
-    decoded = codec.decode(source_of(content), Limits())
-    opened = codec.open(source_of(content), Limits())
+    decoded = codec.decode(readable_of(content), Limits())
+    opened = codec.open(readable_of(content), Limits())
     if not is_successful(decoded):
         expect(not is_successful(opened), "it cannot be decoded, and can be opened")
         return None
@@ -114,12 +114,12 @@ def keeps_to_the_limit_in_a_region(codec: Codec[object], example: CodecExample) 
     if codec.open is None or not taken(encoded, example):
         return
     content = bytes_of_item(encoded.unwrap())
-    known = codec.open(source_of(content), Limits())
+    known = codec.open(readable_of(content), Limits())
     if not is_successful(known):
         return
     spec = known.unwrap().payload.spec
     allowed = math.prod(spec.shape) * np.dtype(spec.dtype).itemsize - 1
-    opened = codec.open(source_of(content), Limits(max(allowed, 0)))
+    opened = codec.open(readable_of(content), Limits(max(allowed, 0)))
     if allowed >= 0 and is_successful(opened):
         region = tuple(slice(0, length) for length in spec.shape)
         what = f"a region of a byte more than the {allowed} that are allowed"
@@ -131,7 +131,7 @@ def opens_without_reading_all(codec: Codec[object], example: CodecExample) -> No
     encoded = codec.encode(example.item(codec), None)
     if codec.open is None or not taken(encoded, example):
         return
-    source = source_of(bytes_of_item(encoded.unwrap()))
+    source = readable_of(bytes_of_item(encoded.unwrap()))
     total = 0
 
     def read_into(offset: int, buffer: memoryview, /) -> int:

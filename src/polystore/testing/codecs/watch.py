@@ -19,7 +19,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from polystore.core.outcome import Outcome
-from polystore.core.records import Codec, Decoded, Limits, Readable
+from polystore.core.records import Codec, Decoded, Limits, Readable, readable_of
 
 __all__ = ["SECONDS", "Watched", "watched_decode"]
 
@@ -65,18 +65,16 @@ def watched_decode(codec: Codec[object], content: bytes, limits: Limits) -> Watc
 
 def _counted(content: bytes) -> Readable:
     """Give the bytes as what a store hands to a codec, that ends one who reads for ever."""
-    left = _MOST_READS
+    left, source = _MOST_READS, readable_of(content)
 
     def read_into(offset: int, buffer: memoryview, /) -> int:
         nonlocal left
         left -= 1
         if left < 0:
             raise _Endless
-        part = content[offset : offset + len(buffer)]
-        buffer[: len(part)] = part
-        return len(part)
+        return source.read_into(offset, buffer)
 
-    return Readable(len(content), read_into, lambda: None)
+    return Readable(source.size, read_into, source.close)
 
 
 def _ended(action: Callable[[], T]) -> T:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attrs import evolve
 
 from polystore.core.errors import Lossy, TooLarge, UnsupportedPayload
 from polystore.core.outcome import Outcome, is_successful
 from polystore.core.records import Framework, Transfer
-from polystore.testing.arrays import ArrayExample
+from polystore.testing.arrays import ArrayExample, EveryDtype
 from polystore.testing.expect import done, expect, refused
 from polystore.testing.sameness import difference
 
@@ -20,7 +22,11 @@ __all__ = [
     "CAST",
     "COPIED",
     "FREE",
+    "HELD_SHAPES",
     "SHARED",
+    "every_held",
+    "held",
+    "held_too",
     "host",
     "is_taken",
     "on_host",
@@ -31,6 +37,9 @@ __all__ = [
 
 FREE, SHARED, COPIED = Transfer(), Transfer(copy=False), Transfer(copy=True)
 CAST = Transfer(casting="same_kind")
+
+HELD_SHAPES = ((2, 3), (3,), (2, 3, 4))
+"""A framework holds an array of one of these shapes, or it is taken to hold nothing."""
 
 _REFUSALS = (Lossy, TooLarge, UnsupportedPayload)
 
@@ -75,3 +84,37 @@ def write_into(array: HostArray, example: ArrayExample) -> None:
 def is_taken(framework: Framework[object], example: ArrayExample) -> bool:
     """Whether the framework takes the array as it is."""
     return is_successful(framework.from_host(host(example), FREE))
+
+
+def every_held(framework: Framework[object]) -> tuple[ArrayExample, ...]:
+    """Give an array of each of the shapes that the framework takes, of float32 if it can be."""
+    found = (_first_taken(framework, (shape,)) for shape in HELD_SHAPES)
+    return tuple(each for each in found if each is not None)
+
+
+def held(framework: Framework[object]) -> ArrayExample | None:
+    """Give an array that the framework takes, of float32 if it can be; `None` if there is none."""
+    return _first_taken(framework, HELD_SHAPES)
+
+
+def _first_taken(
+    framework: Framework[object], shapes: tuple[tuple[int, ...], ...]
+) -> ArrayExample | None:
+    floats = [ArrayExample("<f4", shape) for shape in shapes]
+    others = (each for shape in shapes for each in EveryDtype(shape).examples())
+    return next((it for each in (floats, others) for it in each if is_taken(framework, it)), None)
+
+
+def held_too(
+    holds: Callable[[Framework[object], ArrayExample], None],
+) -> Callable[[Framework[object], ArrayExample], None]:
+    """Give a law that tries what is not taken as an array that is, in the same layout too."""
+
+    def tried(framework: Framework[object], example: ArrayExample) -> None:
+        holds(framework, example)
+        if not is_taken(framework, example):
+            other = held(framework)
+            if other is not None:
+                holds(framework, evolve(other, seed=example.seed, layout=example.layout))
+
+    return tried
