@@ -335,3 +335,9 @@ def test_two_processes_delete_a_tree_together(tmp_path: Path, processes: ForkSer
         counts = pool.map(deletes_p, [str(tmp_path / "disk")] * 2)
     assert sum(counts) <= 200
     assert list_dir(site.config, dispatcher=site.dispatcher).unwrap() == ()
+
+
+def test_a_folder_to_be_made_may_be_named_with_a_slash(site: Site) -> None:
+    made = ensure_directory(site.config, "p/new/", dispatcher=site.dispatcher)
+    plain = ensure_directory(site.config, "p/new", dispatcher=site.dispatcher)
+    assert made == plain

@@ -11,7 +11,14 @@ from polystore.core.key import Key, KeyLike
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import Sink, Stat
 from polystore.files.asking import stat_of
-from polystore.files.target import Target, on_folder, on_key, unchangeable, unsupported
+from polystore.files.target import (
+    Target,
+    on_folder,
+    on_key,
+    unchangeable,
+    unsupported,
+    without_slash,
+)
 from polystore.files.walking import Below, children, has_listing, is_own, walked
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def ensure_directory(
             return Failure(unchangeable(target, "make a folder"))
         return make(target.handle, target.key).map(lambda _: target.key)
 
-    return on_key(store, folder, dispatcher, made)
+    return on_key(store, without_slash(folder), dispatcher, made)
 
 
 def delete(
