@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import TypeVar, cast, get_args
 
@@ -49,8 +45,8 @@ from polystore.testing.frameworks.memory import (
     shares_where_it_can,
     source_unchanged,
 )
-from polystore.testing.home import home_of
-from polystore.testing.law import Law, Make, no_config
+from polystore.testing.frameworks.owning import FOREIGN, owning_imports_nothing
+from polystore.testing.law import Law, Make
 
 __all__ = ["FRAMEWORK_LAWS", "NO_DEVICES"]
 
@@ -58,9 +54,6 @@ E = TypeVar("E")
 
 NO_DEVICES = ("no such device", "cpu:4096", "cuda:4096", "-", "cpu:x")
 """Words that no framework has for a device."""
-
-_FOREIGN = (None, True, 3, 2.5, "text", b"bytes", [1.0], {"a": 1}, object(), slice(3), range(3))
-"""Values that are no arrays."""
 
 
 def _comes_back(framework: Framework[object], example: ArrayExample) -> None:
@@ -90,7 +83,7 @@ def _takes_something(framework: Framework[object], _example: None) -> None:
 
 
 def _owns_its_own(framework: Framework[object], example: ArrayExample) -> None:
-    for value in _FOREIGN:
+    for value in FOREIGN:
         expect(framework.owns(value) is False, f"owns({value!r}) is {framework.owns(value)!r}")
     array = host(example)
     there = framework.from_host(array, FREE)
@@ -100,53 +93,6 @@ def _owns_its_own(framework: Framework[object], example: ArrayExample) -> None:
     expect(framework.owns(value) is True, f"owns is {framework.owns(value)!r} of its own array")
     if type(value) is not np.ndarray:
         expect(framework.owns(array) is False, "owns is not False of an array of NumPy")
-
-
-def _owning_imports_nothing(framework: Framework[object], _example: None) -> None:
-    """Ask here, and in a fresh process if the record, or its function, has a name in a module."""
-    before = set(sys.modules)
-    for value in _FOREIGN:
-        framework.owns(value)
-    _expect_none_of(set(sys.modules) - before)
-    found = _named_owner(framework)
-    if found is None:
-        return
-    line, owner = found
-    lines = (
-        line,
-        "import sys",
-        f"owns = {owner}",
-        "before = set(sys.modules)",
-        "asked = [owns(it) for it in (None, 1, 'text', [1.0], dict(), object())]",
-        "print(*sorted(set(sys.modules) - before))",
-    )
-    run = subprocess.run(  # noqa: S603 - the code is that of the lines above
-        [sys.executable, "-c", "\n".join(lines)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    expect(run.returncode == 0, f"it ended with {run.returncode}: {run.stderr[-500:]}")
-    _expect_none_of(set(run.stdout.split()))
-
-
-def _expect_none_of(modules: set[str]) -> None:
-    packages = {name.partition(".")[0] for name in modules}
-    new = packages - sys.stdlib_module_names - {"polystore"}
-    expect(not new, f"owns imported {', '.join(sorted(new))}")
-
-
-def _named_owner(framework: Framework[object]) -> tuple[str, str] | None:
-    """Give a line, and what is `owns` after it; nobody else can import from `__main__`."""
-    home = home_of(framework, no_config)
-    if home.record != "record" and "__main__" not in home.imports[0]:
-        return home.imports[0], f"{home.record}.owns"
-    try:
-        pickled = pickle.dumps(framework.owns)
-    except (AttributeError, TypeError, pickle.PicklingError):  # no function of a module's top
-        return None
-    return None if b"__main__" in pickled else ("import pickle", f"pickle.loads({pickled!r})")
 
 
 def _no_such_device(framework: Framework[object], example: str) -> None:
@@ -267,7 +213,7 @@ FRAMEWORK_LAWS: tuple[Law, ...] = (
         array_examples(),
         held_too(_owns_its_own),
     ),
-    _law("owns imports nothing", st.none(), _owning_imports_nothing),
+    _law("owns imports nothing", st.none(), owning_imports_nothing),
     _law("copy=False shares memory, or is refused", array_examples(), held_too(shares_when_told)),
     _law("copy=True shares no memory", array_examples(), held_too(copies_when_told)),
     _law(
