@@ -337,6 +337,7 @@ def test_two_processes_delete_a_tree_together(tmp_path: Path, processes: ForkSer
     assert list_dir(site.config, dispatcher=site.dispatcher).unwrap() == ()
 
 
+@on_folders
 def test_a_folder_to_be_made_may_be_named_with_a_slash(site: Site) -> None:
     made = ensure_directory(site.config, "p/new/", dispatcher=site.dispatcher)
     plain = ensure_directory(site.config, "p/new", dispatcher=site.dispatcher)

@@ -57,12 +57,17 @@ def is_below(inner: Target, outer: Target) -> bool:
 
 def with_parts(target: Target, dispatcher: Dispatcher) -> Iterator[Target]:
     """Give a key of a store, and the same key of every store that it is made of, and of theirs."""
-    yield target
-    parts = target.backend.parts
-    for config in parts(target.config) if parts is not None else ():
-        part = key_target(config, target.key, dispatcher)
-        if is_successful(part):  # what cannot be opened cannot be changed either
-            yield from with_parts(part.unwrap(), dispatcher)
+    waiting, seen = [target], {target.config}
+    while waiting:
+        each = waiting.pop()
+        yield each
+        parts = each.backend.parts
+        fresh = [it for it in (parts(each.config) if parts is not None else ()) if it not in seen]
+        seen.update(fresh)
+        for config in fresh:
+            part = key_target(config, each.key, dispatcher)
+            if is_successful(part):  # what cannot be opened cannot be changed either
+                waiting.append(part.unwrap())
 
 
 def _path(target: Target) -> Path | None:

@@ -9,9 +9,9 @@ from attrs import frozen
 
 from polystore.backends.keyfolders import with_reason
 from polystore.boundary import guarded
-from polystore.core.errors import NotADirectory, NotAFile, NotFound, StorageError
+from polystore.core.errors import NotADirectory, NotAFile, NotFound, PermissionDenied, StorageError
 from polystore.core.key import Key
-from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import Child, Page
 from polystore.files.target import Target, located, unsupported
 
@@ -70,10 +70,26 @@ def children(target: Target) -> Iterator[Outcome[tuple[Child, ...]]]:
 
 def direct_files(target: Target) -> Iterator[Outcome[Page]]:
     """Give the files, and the links to files, that stand directly in a folder."""
+    for page in _told(target):
+        yield page.map(lambda some: tuple(child.key for child, kind in some if kind == "file"))
+
+
+def _told(target: Target) -> Iterator[Outcome[tuple[tuple[Child, Found | None], ...]]]:
+    """Give what stands directly in a folder, each with what it is once its link is followed."""
     for page in children(target):
-        yield page.map(
-            lambda some: tuple(child.key for child in some if _kind(target, child) == "file")
-        )
+        yield and_then(page, lambda some: _all_told(target, some))
+
+
+def _all_told(
+    target: Target, some: tuple[Child, ...]
+) -> Outcome[tuple[tuple[Child, Found | None], ...]]:
+    told: list[tuple[Child, Found | None]] = []
+    for child in some:
+        kind = _kind(target, child)
+        if not is_successful(kind):
+            return Failure(kind.failure())
+        told.append((child, kind.unwrap()))
+    return Success(tuple(told))
 
 
 def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
@@ -87,14 +103,13 @@ def walked(target: Target, *, recursive: bool = True) -> Outcome[Below]:
     others: list[Key] = []
     waiting = [target]
     for current in waiting:
-        for page in children(current):
+        for page in _told(current):
             if not is_successful(page):
                 if _went(page.failure(), current, target):
                     break
                 return Failure(page.failure())
-            others.extend(child.key for child in page.unwrap() if not is_own(child))
-            for child in page.unwrap():
-                kind = _kind(target, child)
+            others.extend(child.key for child, _ in page.unwrap() if not is_own(child))
+            for child, kind in page.unwrap():
                 if kind == "file":
                     files.append(child.key)
                 elif child.kind == "link":
@@ -116,23 +131,26 @@ def _went(error: StorageError, current: Target, top: Target) -> bool:
     return current.key != top.key and isinstance(error, (NotFound, NotADirectory))
 
 
-def _kind(target: Target, child: Child) -> Found | None:
+def _kind(target: Target, child: Child) -> Outcome[Found | None]:
     """Say what a child is; `None` for what is no file of the store, by way of a link or not.
 
     A link that is gone by now is none, either. What a link leads to that may not be looked at is a
-    file: reading it says why.
+    file: reading it says why. Any other failure to look is one.
     """
     if child.kind == "other":
-        return None
+        return Success(None)
     if child.kind != "link":
-        return child.kind
+        return Success(child.kind)
     status = target.backend.stat
     if status is None:
-        return "file"
+        return Success("file")
     found = status(target.handle, child.key)
     if is_successful(found):
-        return "folder" if found.unwrap().kind == "folder" else "file"
-    return None if isinstance(found.failure(), (NotFound, NotAFile)) else "file"
+        return Success("folder" if found.unwrap().kind == "folder" else "file")
+    error = found.failure()
+    if isinstance(error, (NotFound, NotAFile)):
+        return Success(None)
+    return Success("file") if isinstance(error, PermissionDenied) else Failure(error)
 
 
 def _derived(target: Target) -> Iterator[Outcome[tuple[Child, ...]]]:

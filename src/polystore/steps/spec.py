@@ -66,7 +66,10 @@ def to_spec(value: object, registry: Registry | None = None) -> Outcome[Json]:
         lambda: cast("Json", writer(known).unstructure(value, Tagged)),
         catch(NotInSpecError, _as_error),
         # A caller without a type checker may have put anything into a step.
-        *(catch(kind, _as_unwritable) for kind in (AttributeError, TypeError, RecursionError)),
+        *(
+            catch(kind, _as_unwritable)
+            for kind in (AttributeError, TypeError, ValueError, RecursionError)
+        ),
     )
 
 
