@@ -16,6 +16,7 @@ import ast
 import math
 import re
 import struct
+import threading
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -237,14 +238,20 @@ def _misfit(nbytes: int, surplus: int) -> str:
     return f"{surplus} bytes follow its array, as if several arrays had been saved into one file"
 
 
+# CPython 3.11 counts the depth of the trees that it builds once for all threads: a switch amid one
+# is `SystemError: AST constructor recursion depth mismatch`, seen in a batch.
+_PARSING = threading.Lock()
+
+
 def _literal(text: str) -> object:
     """Give the value of a Python literal, without a warning whatever the text is."""
     if not _NO_ODD_ESCAPE.fullmatch(text):
         raise ValueError("it holds an unknown escape")
-    try:
-        return cast("object", ast.literal_eval(text))
-    except SyntaxError:
-        return cast("object", ast.literal_eval(_LONG.sub("", text)))
+    with _PARSING:
+        try:
+            return cast("object", ast.literal_eval(text))
+        except SyntaxError:
+            return cast("object", ast.literal_eval(_LONG.sub("", text)))
 
 
 _FROM_NUMPY = tuple(
