@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from io import BytesIO
 from pathlib import Path
 from sqlite3 import Connection, Error, connect
 from typing import TypeVar
@@ -51,7 +50,7 @@ def write(db: Connection, key: str, if_exists: str, file: bool, sql: str, *row: 
 def get(at: SqliteConfig, key: ps.Key, /) -> ps.Outcome[ps.Readable]:
     def read(db: Connection) -> ps.Readable:
         [(data,)] = db.execute("SELECT content FROM file WHERE key = ?", (state(db, key, "a file") and key,))
-        return ps.Readable(len(data), lambda at, to: BytesIO(data[at : at + len(to)]).readinto(to), lambda: None)
+        return ps.readable_of(data)
     return once(at, read)
 
 def put(at: SqliteConfig, key: ps.Key, encoded: ps.Encoded, if_exists: ps.IfExists, /) -> ps.Outcome[bool]:

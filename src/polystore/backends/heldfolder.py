@@ -95,14 +95,23 @@ def discard(parent: int, hidden: str) -> None:
 
 
 def discard_held(parent: int, folder: int) -> None:
-    """Remove a replaced folder, unless another holds it, who then will."""
+    """Remove a replaced folder, unless another holds it, who then will.
+
+    It is in the folder `parent`, or was put elsewhere by who deletes that one.
+    """
     if not _lock(folder, fcntl.LOCK_EX):
         return
     inode = os.fstat(folder).st_ino
-    with suppress(OSError), os.scandir(parent) as entries:
-        for entry in entries:
-            if entry.name.startswith(HIDDEN_FOLDER) and entry.inode() == inode:
-                remove_hidden(parent, entry.name)
+    with suppress(OSError):
+        above = os.open("..", FOLDER, dir_fd=folder)
+        try:
+            for place in (parent, above):
+                with os.scandir(place) as entries:
+                    for entry in entries:
+                        if entry.name.startswith(HIDDEN_FOLDER) and entry.inode() == inode:
+                            remove_hidden(place, entry.name)
+        finally:
+            os.close(above)
 
 
 def remove_hidden(parent: int, name: str) -> None:
@@ -148,8 +157,9 @@ def discard_left(parent: int, name: str, out: int | None = None) -> bool:
         with suppress(FileNotFoundError):
             # Under another name first: what is removed part by part must not be moved into place.
             os.rename(name, other, src_dir_fd=parent, dst_dir_fd=there)
-            if free:
-                remove_hidden(parent, other)
+            # Who held it may have let go, and have looked for it under the name that it had.
+            if free or _lock(fd, fcntl.LOCK_EX):
+                remove_hidden(there, other)
     finally:
         os.close(fd)
     return True

@@ -140,7 +140,7 @@ def _step(name: str, folder: int, flags: int) -> int | str:
         try:
             fd = os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
         except OSError as error:
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR) or not _is_link(name, folder):
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR) or _is_no_way(name, folder):
                 raise
             continue
         # Only O_PATH opens a link itself.
@@ -148,6 +148,12 @@ def _step(name: str, folder: int, flags: int) -> int | str:
             return fd
         os.close(fd)
     raise _said(errno.EAGAIN, name)
+
+
+def _is_no_way(name: str, folder: int) -> bool:
+    """Whether what has the name is neither a link nor a folder: a way may be either by turns."""
+    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    return not (stat.S_ISLNK(mode) or stat.S_ISDIR(mode))
 
 
 def _is_link(name: str, folder: int) -> bool:
