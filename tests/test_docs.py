@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polystore import handles, write
+from polystore import default_dispatcher, handles, write
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,7 +29,8 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         write(tmp_path / "plate" / name, image).unwrap()
     namespace: dict[str, object] = {"__name__": "example"}
     printed = ""
-    with handles():  # what one page puts into memory, another one does not find
+    default_dispatcher().pool.close()  # what others put into memory is not found by the page
+    with handles():
         for language, text in blocks(page):
             if language == "python":
                 output = io.StringIO()
