@@ -159,11 +159,27 @@ class Tree:
             return into_itself if isinstance(source, Folder) else into_itself | {"NotADirectory"}
         if self._is_below_file(new):
             return frozenset(("NotADirectory",))
+        if isinstance(source, Link) and if_exists == "replace" and not isinstance(target, Folder):
+            # Where it would lead to itself: what it replaced would be gone.
+            circle = frozenset(("InvalidKey",))
+            certain = target is not None and self._leads_over(old, new)
+            return circle if certain else circle | {"done", "UnsupportedOperation"}
         if target is None:
             return frozenset(("done",))
         if not isinstance(source, Folder) and not isinstance(target, Folder):
             return _in_the_way(if_exists)
         return frozenset(("AlreadyExists", *(("skipped",) if if_exists == "skip" else ())))
+
+    def _leads_over(self, link: str, key: str) -> bool:
+        """Whether a link, or one that it leads to, leads to a key."""
+        seen: set[str] = set()
+        node = self.nodes.get(link)
+        while isinstance(node, Link) and node.target is not None and node.target not in seen:
+            if node.target == key:
+                return True
+            seen.add(node.target)
+            node = self.nodes.get(node.target)
+        return False
 
     def _is_below_file(self, key: str) -> bool:
         return any(isinstance(self.nodes.get(folder), File) for folder in folders_of(key))
