@@ -229,7 +229,7 @@ def test_of_many_threads_one_has_the_lock() -> None:
     def add(_: int) -> None:
         with lock(MEMORY, "count", 60).unwrap():
             number = cast("int", value_at("count"))
-            time.sleep(0)
+            time.sleep(0)  # lets the others run here, who would lose a step without the lock
             write(Item("count", number + 1)).unwrap()
 
     with ThreadPoolExecutor(8) as threads:

@@ -13,8 +13,8 @@ from bytes_source import source_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polystore.core.records import Readable
-from polystore.formats.stream import ReadableFile, Recorder, read_small, readable_of
+from polystore.core.records import Readable, readable_of
+from polystore.formats.stream import ReadableFile, Recorder, read_small
 
 Step: TypeAlias = "tuple[int, bytes]"
 

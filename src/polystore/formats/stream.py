@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from polystore.core.records import Buffer, Readable
 
-__all__ = ["ReadableFile", "Recorder", "read_small", "readable_of"]
+__all__ = ["ReadableFile", "Recorder", "read_small"]
 
 _SMALL = 2**16
 """Bytes that are read at once where parts of them would be: many calls cost more than the rest."""
@@ -26,22 +26,6 @@ def read_small(source: Readable) -> bytes | None:
     content = bytearray(source.size)
     count = source.read_into(0, memoryview(content))
     return bytes(content) if count == source.size else None
-
-
-def readable_of(content: bytes) -> Readable:
-    """Give bytes in memory as a `Readable`.
-
-    >>> source, buffer = readable_of(b"one two"), bytearray(9)
-    >>> source.read_into(4, memoryview(buffer)), bytes(buffer[:3])
-    (3, b'two')
-    """
-
-    def read_into(offset: int, buffer: memoryview) -> int:
-        part = content[offset : offset + len(buffer)]
-        buffer[: len(part)] = part
-        return len(part)
-
-    return Readable(len(content), read_into, lambda: None)
 
 
 class ReadableFile:

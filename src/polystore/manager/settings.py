@@ -33,7 +33,7 @@ from polystore.core.errors import (
     UnknownFormat,
 )
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
-from polystore.core.records import Limits, Readable, Source
+from polystore.core.records import Limits, Source, readable_of
 from polystore.formats.json import JSON_CODEC
 
 if TYPE_CHECKING:
@@ -163,13 +163,7 @@ def parsed_json(content: bytes) -> Outcome[object]:
     >>> parsed_json(b'{"a": 1, "a": 2}').failure().message
     "This is no whole JSON: it has the key 'a' twice in one mapping."
     """
-
-    def read_into(offset: int, buffer: memoryview) -> int:
-        part = content[offset : offset + len(buffer)]
-        buffer[: len(part)] = part
-        return len(part)
-
-    decoded = JSON_CODEC.decode(Readable(len(content), read_into, lambda: None), Limits())
+    decoded = JSON_CODEC.decode(readable_of(content), Limits())
     return decoded.map(lambda found: cast("object", found.payload)).alt(
         lambda error: InvalidSpec("", None, error.message, error.advice, "")
     )
