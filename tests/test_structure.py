@@ -24,6 +24,7 @@ LAYERS = (
     "core.table",
     "core.rois",
     "core.payload",
+    "core.region",
     "core.plainjson",
     "core.records",
     "core.registry",

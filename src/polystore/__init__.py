@@ -15,7 +15,14 @@ if TYPE_CHECKING:
         collect,
         map_keys,
     )
-    from polystore.configs import (
+    from polystore.configs.composed import (
+        ReadOnlyConfig,
+        Route,
+        RouteConfig,
+        VirtualConfig,
+        VirtualItem,
+    )
+    from polystore.configs.formats import (
         BMP,
         CSV,
         CUPY_ARRAY,
@@ -33,18 +40,28 @@ if TYPE_CHECKING:
         TEXT,
         TF,
         TIFF,
-        DiskConfig,
         JpegOptions,
-        MemoryConfig,
         NpzOptions,
         PngOptions,
-        ReadOnlyConfig,
-        Route,
-        RouteConfig,
         TiffOptions,
-        VirtualConfig,
-        VirtualItem,
+    )
+    from polystore.configs.objects import (
+        ObjectConfig,
+    )
+    from polystore.configs.stores import (
+        DiskConfig,
+        MemoryConfig,
+    )
+    from polystore.configs.zarr import (
+        Blosc,
+        ChunkStrategy,
+        Compressor,
+        Gzip,
+        OmeOptions,
+        PlateNames,
         ZarrConfig,
+        ZarrLayout,
+        Zstd,
     )
     from polystore.core.errors import (
         AlreadyExists,
@@ -226,6 +243,7 @@ if TYPE_CHECKING:
         Load,
         load,
     )
+    from polystore.steps.map_blocks import MapBlocks, map_blocks
     from polystore.steps.rename import (
         Rename,
         rename,
@@ -263,12 +281,15 @@ __all__ = [
     "ArraySpec",
     "Backend",
     "BackendNotRegistered",
+    "Blosc",
     "Buffer",
     "ByteStore",
     "Casting",
     "Catch",
     "Child",
+    "ChunkStrategy",
     "Codec",
+    "Compressor",
     "Context",
     "Convert",
     "Corrupt",
@@ -284,6 +305,7 @@ __all__ = [
     "FileManager",
     "Framework",
     "FunctionFailed",
+    "Gzip",
     "HostArray",
     "IfExists",
     "InvalidKey",
@@ -299,6 +321,7 @@ __all__ = [
     "Load",
     "LockTimeout",
     "Lossy",
+    "MapBlocks",
     "Mask",
     "MemoryConfig",
     "Metadata",
@@ -308,6 +331,8 @@ __all__ = [
     "NotAFile",
     "NotFound",
     "NpzOptions",
+    "ObjectConfig",
+    "OmeOptions",
     "Opened",
     "Outcome",
     "Page",
@@ -315,6 +340,7 @@ __all__ = [
     "PermissionDenied",
     "Pipeline",
     "Place",
+    "PlateNames",
     "PluginFailed",
     "PngOptions",
     "Points",
@@ -361,6 +387,8 @@ __all__ = [
     "VirtualConfig",
     "VirtualItem",
     "ZarrConfig",
+    "ZarrLayout",
+    "Zstd",
     "__version__",
     "aligned_empty",
     "and_then",
@@ -395,6 +423,7 @@ __all__ = [
     "load",
     "load_stack",
     "locked",
+    "map_blocks",
     "map_keys",
     "mirror",
     "move",
@@ -418,7 +447,14 @@ _HOMES = {
         "collect",
         "map_keys",
     ),
-    "polystore.configs": (
+    "polystore.configs.composed": (
+        "ReadOnlyConfig",
+        "Route",
+        "RouteConfig",
+        "VirtualConfig",
+        "VirtualItem",
+    ),
+    "polystore.configs.formats": (
         "BMP",
         "CSV",
         "CUPY_ARRAY",
@@ -436,18 +472,26 @@ _HOMES = {
         "TEXT",
         "TF",
         "TIFF",
-        "DiskConfig",
         "JpegOptions",
-        "MemoryConfig",
         "NpzOptions",
         "PngOptions",
-        "ReadOnlyConfig",
-        "Route",
-        "RouteConfig",
         "TiffOptions",
-        "VirtualConfig",
-        "VirtualItem",
+    ),
+    "polystore.configs.objects": ("ObjectConfig",),
+    "polystore.configs.stores": (
+        "DiskConfig",
+        "MemoryConfig",
+    ),
+    "polystore.configs.zarr": (
+        "Blosc",
+        "ChunkStrategy",
+        "Compressor",
+        "Gzip",
+        "OmeOptions",
+        "PlateNames",
         "ZarrConfig",
+        "ZarrLayout",
+        "Zstd",
     ),
     "polystore.core.errors": (
         "AlreadyExists",
@@ -619,6 +663,7 @@ _HOMES = {
         "Load",
         "load",
     ),
+    "polystore.steps.map_blocks": ("MapBlocks", "map_blocks"),
     "polystore.steps.rename": (
         "Rename",
         "rename",

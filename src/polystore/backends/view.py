@@ -74,8 +74,8 @@ def as_seen(backend: Backend[object, object], handle: object) -> Backend[object,
     )
 
 
-def _constant(root: str) -> Callable[[object], str]:
-    def of_any(_config: object, /) -> str:
+def _constant(root: str | None) -> Callable[[object], str | None]:
+    def of_any(_config: object, /) -> str | None:
         return root
 
     return of_any

@@ -21,10 +21,10 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from attrs import frozen
 from typing_extensions import Buffer
 
-from polystore.core.item import Item, Metadata, Saved
+from polystore.core.item import Event, Item, Metadata, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Outcome
-from polystore.core.payload import HostArray, Json, LazyArray, Payload
+from polystore.core.payload import HostArray, Json, LazyArray, Payload, Region
 
 __all__ = [
     "Backend",
@@ -379,8 +379,16 @@ class Backend(Generic[C_co, H_co]):
       open for as long as it lives, and reads what was there when it was made.
     - `save(handle, key, item, options)`: all or nothing. The payload may be of any framework: a
       store that holds host arrays brings it there with `context.to_host`.
+    - `save_region(handle, key, item, region)`: write an item into a region of an array that is
+      there, of the same dtype and as large as the region: `NotFound` where there is none. All of
+      the region comes in one step to every reader.
     - `get(handle, key)`, `put(handle, key, encoded, if_exists)`: the bytes of files, as in a
       `ByteStore`; `None` in stores that hold no files. Copies between two stores of files use them.
+    - `copy(handle, key, to, new_key, if_exists)`: copy an item as it is stored, without decoding
+      it, into the store of the handle `to`, which is of this backend too; `False` if skipped.
+      `UnsupportedOperation` where it would not be stored so there: then it is loaded and saved.
+    - `made_by(handle, key, history)`: whether the item has that history, or has noted none. What is
+      compared are the keys and the steps, but not saves. Asked before a save is skipped.
     - `parts(config)`: the configs of the stores that this one is made of. It reaches no farther
       than they do.
     """
@@ -395,8 +403,11 @@ class Backend(Generic[C_co, H_co]):
         None
     )
     save: Callable[[H_co, Key, Item[Payload], SaveOptions], Outcome[Saved]] | None = None
+    save_region: Callable[[H_co, Key, Item[Payload], Region], Outcome[Saved]] | None = None
     get: Callable[[H_co, Key], Outcome[Readable]] | None = None
     put: Callable[[H_co, Key, Encoded, IfExists], Outcome[bool]] | None = None
+    copy: Callable[[H_co, Key, H_co, Key, IfExists], Outcome[bool]] | None = None
+    made_by: Callable[[H_co, Key, tuple[Event, ...]], Outcome[bool]] | None = None
     parts: Callable[[C_co], tuple[object, ...]] | None = None
     stat: Callable[[H_co, Key], Outcome[Stat]] | None = None
     list: Callable[[H_co, str], Iterator[Outcome[Page]]] | None = None
@@ -406,5 +417,5 @@ class Backend(Generic[C_co, H_co]):
     move: Callable[[H_co, Key, Key, IfExists], Outcome[bool]] | None = None
     link: Callable[[H_co, Key, Place, IfExists], Outcome[bool]] | None = None
     lock: Callable[[H_co, Key, float], Outcome[AbstractContextManager[None]]] | None = None
-    root: Callable[[C_co], str] | None = None
+    root: Callable[[C_co], str | None] | None = None
     reserved: frozenset[str] = frozenset()

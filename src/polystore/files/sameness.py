@@ -73,9 +73,10 @@ def with_parts(target: Target, dispatcher: Dispatcher) -> Iterator[Target]:
 def _path(target: Target) -> Path | None:
     """Give where a key is on disk; `None` for a store without a root, or with none that can be."""
     root = target.backend.root
-    if root is None:
+    folder = None if root is None else root(target.config)
+    if folder is None:
         return None
-    path = Path(root(target.config), target.key)
+    path = Path(folder, target.key)
     with suppress(UnicodeEncodeError):
         return None if b"\0" in os.fsencode(path) else path
     return None

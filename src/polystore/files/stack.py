@@ -28,11 +28,11 @@ from polystore.core.payload import (
     is_host_array,
 )
 from polystore.core.records import Source
+from polystore.core.region import box_of
 from polystore.core.version import __version__
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.listing import list_files
 from polystore.files.target import Target, on_folder
-from polystore.formats.tiff.box import box_of
 from polystore.frameworks.handover import payload_on_host
 from polystore.steps.load import Load
 

@@ -238,7 +238,9 @@ def _leaves(config: object, context: Context) -> _Leaves:
         parts = backend.parts(each) if backend is not None and backend.parts is not None else ()
         waiting.extend(parts)
         if backend is not None and not parts and backend.root is not None:
-            found.append(_Folder(backend.name, os.path.realpath(backend.root(each))))
+            root = backend.root(each)
+            if root is not None:
+                found.append(_Folder(backend.name, os.path.realpath(root)))
         elif not parts:
             found.append(each)
     return frozenset(found or [config])

@@ -11,7 +11,7 @@ from polystore.core.errors import InvalidSpec, StorageError
 from polystore.core.item import Metadata
 from polystore.core.outcome import Failure, Outcome, Success, and_then
 from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region, aligned_empty
-from polystore.formats.tiff.box import box_of
+from polystore.core.region import box_of
 
 __all__ = ["Cut", "cut_array", "cut_lazily", "cut_metadata", "cut_of"]
 

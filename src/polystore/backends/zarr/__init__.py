@@ -58,7 +58,7 @@ ZARR: Backend[ZarrConfig, ZarrFolder] = Backend(
     delete=delete_node,
     move=move_node,
     lock=_lock,
-    root=lambda config: config.root,
+    root=lambda config: config.root if config.store is None else None,
     reserved=RESERVED,
 )
 """The record of Zarr stores. Its handle holds nothing open: a folder is opened anew for each

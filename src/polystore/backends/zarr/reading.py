@@ -16,7 +16,6 @@ from polystore.backends.beneath import open_root
 from polystore.backends.heldfolder import discard_held, pin, unpin
 from polystore.backends.oserrors import from_os
 from polystore.backends.refusals import absent_below, below_no_folder, no_file, no_formats
-from polystore.backends.zarr.elements import nbytes_of, read_array
 from polystore.backends.zarr.groups import of_version_2
 from polystore.backends.zarr.node import (
     DOCUMENT,
@@ -30,6 +29,7 @@ from polystore.backends.zarr.node import (
     stands_at,
 )
 from polystore.backends.zarr.notes import notes_in
+from polystore.backends.zarr.whole_elements import nbytes_of, read_array
 from polystore.configs import ZarrConfig
 from polystore.core.errors import (
     Corrupt,

@@ -17,10 +17,10 @@ from polystore.backends.wholefolder import (
     settle_new,
 )
 from polystore.backends.zarr.document import Document, document_for
-from polystore.backends.zarr.elements import write_array
 from polystore.backends.zarr.groups import group_folder, no_name
 from polystore.backends.zarr.node import node_at, refuse_all_but_arrays
 from polystore.backends.zarr.reading import ZarrFolder, link_of
+from polystore.backends.zarr.whole_elements import write_array
 from polystore.configs import ZarrConfig
 from polystore.core.errors import (
     InvalidKey,

@@ -17,10 +17,10 @@ from polystore.core.errors import Corrupt, StorageError, TooLarge
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.payload import ArraySpec, HostArray, LazyArray, Region
 from polystore.core.records import Decoded, Limits, Readable, readable_of
+from polystore.core.region import Box, box_of, lengths, whole
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
 from polystore.formats.stream import ReadableFile, read_small
-from polystore.formats.tiff.box import Box, box_of, lengths, whole
 from polystore.formats.tiff.ifd import Layout, Skeleton, survey
 from polystore.formats.tiff.meta import known_of, unseen_pages
 from polystore.formats.tiff.note import Known

@@ -1,0 +1,1 @@
+"""OME-Zarr: images with their resolutions, labels, and plates."""

@@ -1,0 +1,35 @@
+"""The config of object storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from attrs import field, frozen
+
+from polystore.core.payload import Payload
+from polystore.core.records import Limits, Store
+
+__all__ = ["ObjectConfig"]
+
+
+def _pairs(options: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    items = options.items() if isinstance(options, Mapping) else options
+    return tuple(sorted((str(name), str(value)) for name, value in items))
+
+
+@frozen
+class ObjectConfig(Store[Payload, Payload]):
+    """Files as objects: in S3, Google Cloud or Azure storage, below a prefix.
+
+    `url` is as obstore takes it (`s3://bucket/prefix`, `gs://…`, `az://…`); `options` are the
+    settings of its client by their names (`{"region": "eu-central-1"}`). Keep secrets out of them:
+    configs are written into histories. The client finds credentials where the provider's own tools
+    do (`AWS_ACCESS_KEY_ID`, a profile, the machine's role). `max_bytes` is as in `DiskConfig`.
+
+    >>> ObjectConfig(url="s3://plates/2024", options={"region": "eu-central-1"}).url
+    's3://plates/2024'
+    """
+
+    url: str
+    options: tuple[tuple[str, str], ...] = field(default=(), converter=_pairs)
+    max_bytes: int = Limits().max_bytes
