@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import frozen
 
 from polystore.backends.zarr.elements.grid import Grid, Place
+from polystore.backends.zarr.elements.shard import IndexForm
 from polystore.core.outcome import Outcome
 from polystore.core.payload import HostArray, Json
 from polystore.core.records import Buffer
@@ -56,6 +57,7 @@ class ArrayMeta:
     - `file_name(place)` is the path of a file below the array (`"c/0/1"`).
     - `axes` are the names of the dimensions, or none.
     - `documents` are those that it came from.
+    - `index` is how the index of a shard is written; `None` where a file is one chunk.
     """
 
     grid: Grid
@@ -66,6 +68,7 @@ class ArrayMeta:
     file_name: Callable[[Place], str]
     axes: tuple[str, ...]
     documents: Documents
+    index: IndexForm | None = None
 
 
 def array_meta(documents: Documents) -> Outcome[ArrayMeta]:
