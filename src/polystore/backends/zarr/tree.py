@@ -90,6 +90,7 @@ class Tree:
       by what `change` makes of its attributes: under a lock, so that no change of another is lost.
       The attributes as `change` gives them are written only if they differ.
     - `copy_in(key, files, if_exists)`: `build` out of all files of a node of any tree, as they are.
+    - `link(key)`: where the link under a key (of either kind) says that it leads, or `None`.
     - the rest is as in `Backend`.
     """
 
@@ -99,6 +100,7 @@ class Tree:
     patch: Callable[[Key, Callable[[Files, Files], Outcome[None]]], Outcome[None]]
     amend: Callable[[str, Callable[[dict[str, object]], dict[str, object]]], Outcome[None]]
     copy_in: Callable[[Key, Files, IfExists], Outcome[bool]]
+    link: Callable[[str], str | None]
     list: Callable[[str], Iterator[Outcome[Page]]]
     children: Callable[[str], Iterator[Outcome[tuple[Child, ...]]]] | None
     make_folder: Callable[[Key], Outcome[None]] | None
