@@ -68,7 +68,7 @@ def chosen_grid(
 
 def _refused(ndim: int, itemsize: int, config: ZarrConfig) -> InvalidSpec | None:
     for where, steps in (("chunks", config.chunks), ("shards", config.shards)):
-        if steps and len(steps) != ndim or (where == "chunks" and steps == () and ndim):
+        if steps is not None and len(steps) != ndim and (steps or where == "chunks"):
             return _invalid(where, f"{steps} has {len(steps)} lengths, and the array {ndim} axes.")
         if steps and min(steps) < 1:
             return _invalid(where, f"{steps} has a length below 1.")

@@ -1,8 +1,8 @@
 """The words of Zarr for NumPy's data types: those of its version 3, and those of version 2.
 
-We write them ourselves, as the specification and its registry of extensions say, and ask zarr-python
-only about the rare ones: its own writer warns of four of them, through filters that belong to the
-whole process, and does not know those of `ml_dtypes`.
+We write them ourselves, as the specification and its registry of extensions say, and ask
+zarr-python only about the rare ones: its own writer warns of four of them, through filters that
+belong to the whole process, and does not know those of `ml_dtypes`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ML_DTYPES = frozenset((
     "bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn",
     "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu",
 ))  # fmt: skip
-"""Data types of `ml_dtypes` that Zarr has by the same name, registered as extensions of version 3."""
+"""Data types of `ml_dtypes` that Zarr v3 has by the same name, as registered extensions."""
 
 _FILLS: dict[str, Json] = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": [0.0, 0.0]}
 
@@ -89,12 +89,12 @@ def _asked(dtype: np.dtype[Any], zarr_format: int) -> DataType:
         known.from_json_scalar(fill, zarr_format=3)  # it takes not all that it gives
     else:
         known = parse_dtype(dtype, zarr_format=2)
-        name = cast("Json", known.to_json(zarr_format=2)["name"])
+        name = known.to_json(zarr_format=2)["name"]
         fill = known.to_json_scalar(known.default_scalar(), zarr_format=2)
     native: np.dtype[Any] = known.to_native_dtype()
     if dtype != native and (zarr_format == 2 or dtype.names or dtype != native.newbyteorder(">")):
         raise ValueError(dtype)
-    return DataType(name, cast("Json", fill))
+    return DataType(name, fill)
 
 
 def _version_3(dtype: np.dtype[Any]) -> Json:
