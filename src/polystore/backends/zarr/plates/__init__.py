@@ -1,0 +1,1 @@
+"""OME-Zarr plates: wells of fields, each an OME-Zarr image."""

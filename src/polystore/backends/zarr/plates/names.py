@@ -1,0 +1,332 @@
+"""The names of a plate's files, both ways: to the plane that a name means, and back.
+
+`PlateNames.template` is one of Python's format strings, and what reads a name is the exact inverse
+of what makes one. (The library `parse` is not: it takes `+1` and `0x1F` for a number, `1` where the
+format says `01`, any capitals, and of two readings of a name the first.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from string import Formatter
+
+from attrs import frozen
+
+from polystore.configs import PlateNames
+from polystore.core.errors import InvalidKey, InvalidSpec
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+
+__all__ = ["AXES", "Plane", "axes_of", "channel_names", "checked", "formatted", "parsed"]
+
+AXES = ("t", "c", "z")
+"""The axes that the files of a field are numbered along, in the order of OME-Zarr."""
+
+_COUNTED = {"field": "field", "channel": "channel", "z": "z", "t": "t"}
+_NUMBERS = ("column", *_COUNTED)
+
+_DIGITS_MAX = 6
+"""A number in a name may have so many digits: an array is never made as long as a date."""
+
+_ROW = re.compile("[A-Z]{1,2}")
+
+
+@frozen
+class Plane:
+    """Which plane of a plate: `row` is as on the plate (`"A"`), and so is `column`, a number.
+
+    The others count from 0. What a template does not name is 0.
+
+    >>> Plane("B", 12, channel=1).field_key
+    'B/12/0'
+    """
+
+    row: str
+    column: int
+    field: int = 0
+    channel: int = 0
+    z: int = 0
+    t: int = 0
+
+    @property
+    def field_key(self) -> str:
+        """Give the key of the field that the plane is in."""
+        return f"{self.row}/{self.column}/{self.field}"
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Give where the plane is along the axes t, c and z."""
+        return self.t, self.channel, self.z
+
+
+@frozen
+class _Part:
+    """A text, and what follows it: a name of the template with its digits; `exact` is no more."""
+
+    literal: str
+    name: str | None
+    digits: int = 0
+    is_letters: bool = False
+    exact: bool = False
+
+
+@frozen
+class _Template:
+    parts: tuple[_Part, ...]
+    pattern: re.Pattern[str]
+
+
+def parsed(names: PlateNames, key: str) -> Outcome[Plane]:
+    """Give the plane that a name means.
+
+    `InvalidKey` if the template could not have made the name, `InvalidSpec` if it is no template.
+
+    >>> names = PlateNames("{row}{column:02}_s{field}_w{channel}.tif")
+    >>> parsed(names, "A01_s1_w2.tif").unwrap()
+    Plane(row='A', column=1, field=0, channel=1, z=0, t=0)
+    >>> print(parsed(names, "A1_s1_w2.tif").failure().message)
+    'A1_s1_w2.tif' does not fit '{row}{column:02}_s{field}_w{channel}.tif'.
+    """
+    return and_then(_template(names), lambda template: _parsed(names, template, key))
+
+
+def formatted(names: PlateNames, plane: Plane) -> Outcome[str]:
+    """Give the name of a plane's file.
+
+    `InvalidKey` for a plane that the template has no name for, `InvalidSpec` for no template.
+
+    >>> names = PlateNames("{row}{column:02}_s{field}_w{channel}.tif")
+    >>> formatted(names, Plane("A", 1, channel=1))
+    <Success: A01_s1_w2.tif>
+    """
+    return and_then(_template(names), lambda template: _formatted(names, template, plane))
+
+
+def axes_of(names: PlateNames) -> Outcome[tuple[str, ...]]:
+    """Give the axes of a field whose files have such names: those that they name, then y and x.
+
+    >>> axes_of(PlateNames("{row}{column}_t{t}_w{channel}.tif"))
+    <Success: ('t', 'c', 'y', 'x')>
+    """
+
+    def axes(template: _Template) -> tuple[str, ...]:
+        named = {part.name for part in template.parts}
+        numbered = (axis for axis in AXES if {"c": "channel"}.get(axis, axis) in named)
+        return (*numbered, "y", "x")
+
+    return _template(names).map(axes)
+
+
+def channel_names(names: PlateNames, count: int) -> tuple[str, ...]:
+    """Give names for channels of which no more is known than their numbers in the files' names.
+
+    >>> channel_names(PlateNames("{row}{column:02}_w{channel}.tif"), 2)
+    ('w1', 'w2')
+    >>> channel_names(PlateNames("Channel {channel}-{row}-{column:02}.tif"), 2)
+    ('Channel 1', 'Channel 2')
+    """
+    before = _template(names).map(
+        lambda it: next((part.literal for part in it.parts if part.name == "channel"), "")
+    )
+    letters = re.search(r"[A-Za-z]+ ?\Z", before.value_or(""))
+    prefix = letters.group() if letters else "c"
+    return tuple(f"{prefix}{number + names.first}" for number in range(count))
+
+
+def _parsed(names: PlateNames, template: _Template, key: str) -> Outcome[Plane]:
+    found = template.pattern.fullmatch(key)
+    if found is None:
+        return Failure(_no_name(names, key))
+    row, numbers = "", dict.fromkeys(_NUMBERS, 0)
+    for name, text in found.groupdict().items():
+        if name == "row":
+            row = text if _ROW.fullmatch(text) else _letters(int(text))
+        else:
+            numbers[name] = int(text) - (names.first if name in _COUNTED else 0)
+    if not row or min(numbers.values()) < 0:
+        return Failure(_no_name(names, key))
+    return Success(Plane(row, **numbers))
+
+
+def _no_name(names: PlateNames, key: str) -> InvalidKey:
+    return InvalidKey(
+        key,
+        None,
+        f"{key!r} does not fit {names.template!r}.",
+        f"The template counts fields, channels, z and t from {names.first}, and rows are capitals. "
+        "Rename the file, or give PlateNames another template.",
+    )
+
+
+def _formatted(names: PlateNames, template: _Template, plane: Plane) -> Outcome[str]:
+    left = {"row": plane.row, **{name: getattr(plane, name) for name in _NUMBERS}}
+    text = ""
+    for part in template.parts:
+        text += part.literal
+        if part.name is None:
+            continue
+        word = _word(part, left.pop(part.name), names.first)
+        if word is None:
+            return Failure(_nameless(names, plane))
+        text += word
+    return Failure(_nameless(names, plane)) if any(left.values()) else Success(text)
+
+
+def _word(part: _Part, value: object, first: int) -> str | None:
+    """Give what stands in a name for a value; `None` if it cannot."""
+    if part.name == "row":
+        row = value if isinstance(value, str) and _ROW.fullmatch(value) else None
+        if row is None or part.is_letters:
+            return row
+        number = _number(row)
+    else:
+        number = value if isinstance(value, int) and value >= 0 else -1 - first
+        number += first if part.name in _COUNTED else 0
+    word = f"{number:0{part.digits}}"
+    longest = part.digits if part.exact else max(part.digits, _DIGITS_MAX)
+    return word if number >= 0 and len(word) <= longest else None
+
+
+def _nameless(names: PlateNames, plane: Plane) -> InvalidKey:
+    return InvalidKey(
+        plane.field_key,
+        None,
+        f"{names.template!r} has no name for {plane}.",
+        "Give PlateNames a template that names all that is counted, with digits enough.",
+    )
+
+
+def _number(row: str) -> int:
+    number = 0
+    for letter in row:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
+
+
+def _letters(number: int) -> str:
+    """Give the row of a number, or nothing where no plate has it.
+
+    >>> _letters(1), _letters(27), _letters(0), _letters(703)
+    ('A', 'AA', '', '')
+    """
+    tens, ones = divmod(number - 1, 26)
+    if not 0 < number <= 26 * 27:
+        return ""
+    return (chr(ord("A") + tens - 1) if tens else "") + chr(ord("A") + ones)
+
+
+@lru_cache(maxsize=64)
+def _template(names: PlateNames) -> Outcome[_Template]:
+    try:
+        found = list(Formatter().parse(names.template))
+        first = names.first + 0
+    except (TypeError, ValueError) as error:
+        return Failure(_no_template(names, str(error)))
+    if first < 0:
+        return Failure(_no_template(names, "numbers cannot count from below 0"))
+    parts: list[_Part] = []
+    for literal, name, spec, conversion in found:
+        part = _part(literal, name, spec or "", conversion)
+        if isinstance(part, str):
+            return Failure(_no_template(names, part))
+        parts.append(part)
+    problem = _problem([part.name for part in parts if part.name is not None])
+    exact = _runs(parts) if problem is None else problem
+    if isinstance(exact, str):
+        return Failure(_no_template(names, exact))
+    pattern = "".join(map(_pattern, exact))
+    return Success(_Template(exact, re.compile(pattern, re.ASCII)))
+
+
+def _part(literal: str, name: str | None, spec: str, conversion: str | None) -> _Part | str:
+    """Give a part of a template, or what is wrong with it."""
+    if name is None:
+        return _Part(literal, None)
+    if name != "row" and name not in _NUMBERS:
+        known = ", ".join(("row", *_NUMBERS))
+        return f"it has the name {name!r}, and the names are {known}"
+    digits = re.fullmatch("(?:0([1-6]))?d?", spec)
+    if digits is None or conversion is not None:
+        return f"{name!r} is formatted in a way other than '02': as many digits, with zeros"
+    return _Part(literal, name, int(digits.group(1) or 1), name == "row" and not spec)
+
+
+def _problem(named: Sequence[str]) -> str | None:
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        return f"it names {twice!r} twice"
+    lacking = next((name for name in ("row", "column") if name not in named), None)
+    return None if lacking is None else f"it does not name {lacking!r}"
+
+
+def _runs(parts: Sequence[_Part]) -> tuple[_Part, ...] | str:
+    """Give the parts, those numbers exact that stand side by side, but for one that may grow.
+
+    What stands between them may be digits too, which cannot tell where one ends.
+    """
+    done: list[_Part] = []
+    for run in _side_by_side(parts):
+        growing = [part.name for part in run if part.digits == 1 and part.name is not None]
+        if len(run) > 1 and len(growing) > 1:
+            side = " and ".join(map(repr, growing[:2]))
+            return f"{side} stand side by side, and nothing says where the first ends"
+        alone = len(run) == 1
+        done += [
+            part
+            if alone or part.digits == 1
+            else _Part(part.literal, part.name, part.digits, part.is_letters, exact=True)
+            for part in run
+        ]
+    return tuple(done)
+
+
+def _side_by_side(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
+    """Give the parts in runs: numbers with nothing between them but digits, and all else alone."""
+    run: list[_Part] = []
+    for part in parts:
+        goes_on = re.fullmatch("[0-9]*", part.literal) is not None and part.name is not None
+        is_number = part.name is not None and not part.is_letters
+        if run and not (goes_on and is_number):
+            yield run
+            run = []
+        if is_number:
+            run.append(part)
+        else:
+            yield [part]
+    if run:
+        yield run
+
+
+def _pattern(part: _Part) -> str:
+    if part.name is None:
+        word = ""
+    elif part.is_letters:
+        word = f"(?P<row>{_ROW.pattern})"
+    else:
+        own = f"[0-9]{{{part.digits}}}"
+        more = f"[1-9][0-9]{{{part.digits},{_DIGITS_MAX - 1}}}"
+        grows = not part.exact and part.digits < _DIGITS_MAX
+        word = f"(?P<{part.name}>{own}|{more})" if grows else f"(?P<{part.name}>{own})"
+    return re.escape(part.literal) + word
+
+
+def _no_template(names: PlateNames, problem: str) -> InvalidSpec:
+    return InvalidSpec(
+        "",
+        None,
+        f"{names.template!r} is no template of a plate's file names: {problem}.",
+        "Write it as in '{row}{column:02}_s{field}_w{channel}.tif'.",
+        "names",
+    )
+
+
+def checked(names: PlateNames) -> Outcome[None]:
+    """Give nothing, or why the template is none.
+
+    >>> print(checked(PlateNames("{row}{column}{field}.tif")).failure().message)
+    '{row}{column}{field}.tif' is no template of a plate's file names: 'column' and 'field' stand
+    side by side, and nothing says where the first ends.
+    """
+    template = _template(names)
+    return Success(None) if is_successful(template) else Failure(template.failure())
