@@ -25,6 +25,7 @@ from polystore import (
     is_successful,
     to_spec,
 )
+from polystore.configs import Blosc, OmeOptions, PlateNames, ZarrLayout, Zstd
 from polystore.manager.environment import stores_in_environment
 
 texts = st.text(
@@ -33,10 +34,21 @@ texts = st.text(
 names = st.from_regex(r"[a-z0-9]+(_[a-z0-9]+)*", fullmatch=True)
 sizes = st.integers(0, 2**63 - 1)
 disks = st.builds(DiskConfig, texts, st.sampled_from(["atomic", "fsync"]), sizes)
+zarrs = st.builds(
+    ZarrConfig,
+    root=texts,
+    layout=st.sampled_from(ZarrLayout),
+    chunks=st.none() | st.tuples(st.integers(1, 9)),
+    compressor=st.sampled_from([None, Blosc("lz4", 9), Zstd(5)]),
+    ome=st.builds(OmeOptions, levels=st.none() | st.integers(1, 4)),
+    names=st.none() | st.builds(PlateNames, texts, st.integers(0, 3)),
+    max_bytes=sizes,
+    store=st.none() | disks,
+)
 plain: st.SearchStrategy[DiskConfig | ZarrConfig | MemoryConfig] = st.one_of(
     st.builds(DiskConfig, texts, links_to=st.tuples(disks)),
     disks,
-    st.builds(ZarrConfig, texts, sizes),
+    zarrs,
     st.builds(MemoryConfig, texts),
 )
 routed = st.builds(RouteConfig, st.tuples(st.builds(Route, plain)))

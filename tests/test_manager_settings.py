@@ -37,16 +37,38 @@ from polystore import (
     is_successful,
     to_spec,
 )
+from polystore.configs import (
+    Blosc,
+    ChunkStrategy,
+    Gzip,
+    OmeOptions,
+    PlateNames,
+    ZarrLayout,
+    Zstd,
+)
 
 texts = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12
 )
 sizes = st.integers(0, 2**63 - 1)
 disks = st.builds(DiskConfig, texts, st.sampled_from(["atomic", "fsync"]), sizes)
+zarrs = st.builds(
+    ZarrConfig,
+    root=texts,
+    layout=st.sampled_from(ZarrLayout),
+    chunks=st.none() | st.tuples(st.integers(1, 9)),
+    shards=st.sampled_from([None, ()]),
+    compressor=st.sampled_from([None, Blosc(), Blosc("lz4", 9), Zstd(5), Gzip()]),
+    chunk_strategy=st.sampled_from(ChunkStrategy),
+    ome=st.builds(OmeOptions, levels=st.none() | st.integers(1, 4)),
+    names=st.none() | st.builds(PlateNames, texts),
+    max_bytes=sizes,
+    store=st.none() | disks,
+)
 plain: st.SearchStrategy[DiskConfig | ZarrConfig | MemoryConfig] = st.one_of(
     st.builds(DiskConfig, texts, links_to=st.tuples(disks)),
     disks,
-    st.builds(ZarrConfig, texts, sizes),
+    zarrs,
     st.builds(MemoryConfig, texts),
 )
 routes = st.builds(
@@ -95,6 +117,43 @@ def test_the_form_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     manager = FileManager.from_file("stores.toml").unwrap()
     assert manager == FileManager(
         {"raw": DiskConfig(root=tmp_path / "plate"), "Result": ZarrConfig(root="/z")}
+    )
+
+
+def test_an_image_store_in_toml(tmp_path: Path) -> None:
+    (tmp_path / "stores.toml").write_text(
+        """
+        [stores.image.zarr]
+        root = "/data/image.zarr"
+        layout = "image"
+        chunks = [1, 512, 512]
+        compressor = { zstd = { level = 5 } }
+        ome = { version = "0.4", axes = ["z", "y", "x"] }
+
+        [stores.plate.zarr]
+        root = "plate.zarr"
+        layout = "plate"
+        chunk_strategy = "well"
+        compressor = "none"
+        store.disk.root = "/data"
+        names.template = "{row}{column:02}_s{field}_w{channel}.tif"
+        """
+    )
+    manager = FileManager.from_file(tmp_path / "stores.toml").unwrap()
+    assert manager.store("image").unwrap() == ZarrConfig(
+        root="/data/image.zarr",
+        layout=ZarrLayout.IMAGE,
+        chunks=(1, 512, 512),
+        compressor=Zstd(level=5),
+        ome=OmeOptions(version="0.4", axes=("z", "y", "x")),
+    )
+    assert manager.store("plate").unwrap() == ZarrConfig(
+        root="plate.zarr",
+        layout=ZarrLayout.PLATE,
+        chunk_strategy=ChunkStrategy.WELL,
+        compressor=None,
+        store=DiskConfig(root="/data"),
+        names=PlateNames("{row}{column:02}_s{field}_w{channel}.tif"),
     )
 
 

@@ -18,6 +18,7 @@ from polystore import (
     NPY,
     PNG,
     TIFF,
+    ByteStore,
     DiskConfig,
     FileFormat,
     HostArray,
@@ -28,6 +29,7 @@ from polystore import (
     Place,
     PngOptions,
     ReadOnlyConfig,
+    Registry,
     Rename,
     Route,
     RouteConfig,
@@ -47,7 +49,18 @@ from polystore import (
     save,
     to_spec,
 )
-from polystore.configs import PayloadKind
+from polystore.backends.disk import DISK
+from polystore.configs import (
+    Blosc,
+    ChunkStrategy,
+    Gzip,
+    ObjectConfig,
+    OmeOptions,
+    PayloadKind,
+    PlateNames,
+    ZarrLayout,
+    Zstd,
+)
 from polystore.steps.convert import Convert
 from polystore.steps.load import Load
 
@@ -60,7 +73,34 @@ texts = st.text(min_size=1, max_size=8)
 roots = st.text("abcü /.", min_size=1, max_size=12)
 sizes = st.integers(0, 2**50)
 disks = st.builds(DiskConfig, roots, st.sampled_from(["atomic", "fsync"]), sizes)
-zarrs = st.builds(ZarrConfig, roots, sizes)
+shapes = st.none() | st.lists(st.integers(1, 9), max_size=3).map(tuple)
+compressors = st.one_of(
+    st.none(),
+    st.builds(Blosc, st.sampled_from(["zstd", "lz4"]), st.integers(0, 9)),
+    st.builds(Zstd, st.integers(1, 22)),
+    st.builds(Gzip),
+)
+omes = st.builds(
+    OmeOptions,
+    st.sampled_from(["0.5", "0.4"]),
+    st.lists(st.sampled_from("tczyx"), max_size=2),
+    st.none() | st.integers(1, 4),
+    st.sampled_from(["mean", "nearest"]),
+)
+names = st.builds(PlateNames, texts, st.integers(0, 1))
+zarrs = st.builds(
+    ZarrConfig,
+    root=roots,
+    layout=st.sampled_from(ZarrLayout),
+    chunks=shapes,
+    shards=shapes,
+    compressor=compressors,
+    chunk_strategy=st.sampled_from(ChunkStrategy),
+    ome=omes,
+    names=st.none() | names,
+    max_bytes=sizes,
+    store=st.none() | disks,
+)
 functions = st.sampled_from(list(FUNCTIONS.values()))
 linked = st.builds(evolve, disks, links_to=st.lists(disks, min_size=1, max_size=2).map(tuple))
 plain = st.one_of(disks, zarrs, st.builds(MemoryConfig, texts), linked)
@@ -142,6 +182,47 @@ def test_stores_of_others_are_plain_to_read() -> None:
     assert to_spec(view).unwrap() == {
         "disk": {"root": "/view", "links_to": [{"root": "/data/plate"}]}
     }
+
+
+def test_a_store_of_images_is_plain_to_read() -> None:
+    image = ZarrConfig(
+        root="i.zarr",
+        layout=ZarrLayout.IMAGE,
+        chunks=(1, 64, 64),
+        shards=(),
+        compressor=Zstd(level=5),
+        ome=OmeOptions(axes=("z", "y", "x")),
+        names=PlateNames("{row}{column}.tif"),
+        store=DiskConfig(root="/data"),
+    )
+    assert to_spec(image).unwrap() == {
+        "zarr": {
+            "root": "i.zarr",
+            "layout": "image",
+            "chunks": [1, 64, 64],
+            "shards": [],
+            "compressor": {"zstd": {"level": 5}},
+            "ome": {"axes": ["z", "y", "x"]},
+            "names": {"template": "{row}{column}.tif"},
+            "store": {"disk": {"root": "/data"}},
+        }
+    }
+    bare = ZarrConfig(root="/z", compressor=None)
+    assert to_spec(bare).unwrap() == {"zarr": {"root": "/z", "compressor": "none"}}
+    assert from_spec({"zarr": {"root": "/z", "compressor": None}}).unwrap() == bare
+
+
+def test_a_store_of_objects_is_plain_to_read() -> None:
+    record = cast("ByteStore[object, object]", DISK)
+    registry = Registry.of(evolve(record, name="objects", config=ObjectConfig)).unwrap()
+    plates = ObjectConfig(url="s3://plates", options={"region": "eu", "a": "b"})
+    spec: Json = {"objects": {"url": "s3://plates", "options": {"a": "b", "region": "eu"}}}
+    assert to_spec(plates, registry).unwrap() == spec
+    assert from_spec(spec, registry=registry).unwrap() == plates
+    twice = ObjectConfig(url="s3://plates", options=(("a", "b"), ("a", "c")))
+    assert isinstance(to_spec(twice, registry).failure(), InvalidSpec)
+    wrong: Json = {"objects": {"url": "s3://plates", "options": {"a": 3}}}
+    assert "$.objects.options.a" in from_spec(wrong, registry=registry).failure().message
 
 
 def test_what_a_spec_cannot_say_of_a_store_is_no_spec() -> None:
@@ -236,6 +317,19 @@ WRONG: list[tuple[Json, str, str]] = [
      "$.virtual.items.a.place.store.memory.name", "1 is not text"),
     ({"save": {"sink": {"disk": {"root": "x"}}, "options": {"tiff": {"level": "9"}}}},
      "$.save.options.tiff.level", "'9' is not a whole number"),
+    ({"zarr": {"root": "x", "layout": "imag"}}, "$.zarr.layout", "none of 'array', 'image', 'pl"),
+    ({"zarr": {"root": "x", "layout": 0}}, "$.zarr.layout", "0 is none of 'array'"),
+    ({"zarr": {"root": "x", "chunks": 64}}, "$.zarr.chunks", "64 is no list"),
+    ({"zarr": {"root": "x", "shards": [64, True]}}, "$.zarr.shards[1]", "True is not a whole"),
+    ({"zarr": {"root": "x", "compressor": "zstd"}}, "$.zarr.compressor", "one of blosc, zstd"),
+    ({"zarr": {"root": "x", "compressor": {"lzma": {}}}}, "$.zarr.compressor", "'lzma' is none"),
+    ({"zarr": {"root": "x", "compressor": {"zstd": 5}}}, "$.zarr.compressor.zstd", "no object of"),
+    ({"zarr": {"root": "x", "compressor": {"blosc": {"cname": "x"}}}},
+     "$.zarr.compressor.blosc.cname", "'x' is none of 'zstd'"),
+    ({"zarr": {"root": "x", "ome": {"axes": "yx"}}}, "$.zarr.ome.axes", "'yx' is no list"),
+    ({"zarr": {"root": "x", "ome": 0.5}}, "$.zarr.ome", "0.5 is no object of fields"),
+    ({"zarr": {"root": "x", "names": "{row}"}}, "$.zarr.names", "no object of fields"),
+    ({"zarr": {"root": "x", "store": {"dsk": {}}}}, "$.zarr.store", "'dsk' is none of disk"),
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ underscores between them: `POLYSTORE__RAW__DISK__ROOT=plate`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from types import UnionType
 from typing import (
     TYPE_CHECKING,
@@ -26,6 +27,7 @@ from polystore.core.errors import InvalidSpec, NotFound
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Sink, Source, Store
 from polystore.manager.settings import DEPTH_MAX, invalid, parsed_json, read_store
+from polystore.steps.spec_kinds import COMPRESSORS, NO_COMPRESSOR
 
 if TYPE_CHECKING:
     from polystore.core.errors import StorageError
@@ -142,7 +144,8 @@ def _said_twice(variable: Variable, said: dict[Parts, Variable]) -> InvalidSpec 
 
 def _value(variable: Variable, kinds: Mapping[str, type[object]]) -> Outcome[object]:
     """Give the text, or the JSON value that it says; what the reader will refuse is text."""
-    if len(variable.parts) > 2 and _takes_text(_hint_at(variable.parts[1:], kinds)):
+    hint = _hint_at(variable.parts[1:], kinds) if len(variable.parts) > 2 else Source
+    if _takes_text(hint) or (_is_compressor(hint) and variable.text == NO_COMPRESSOR):
         return Success(variable.text)
 
     def no_json(error: StorageError) -> StorageError:
@@ -156,21 +159,34 @@ def _hint_at(parts: Parts, kinds: Mapping[str, type[object]]) -> object:
     """Give the type of what stands below a store's name, or `None` where there is no such thing."""
     hint: object = Source
     for part in parts:
-        below = kinds if _members(hint) & {Source, Sink, Store} else _hints(hint)
-        hint = below.get(part)
+        if _members(hint) & {Source, Sink, Store}:
+            hint = kinds.get(part)
+        else:
+            hint = (COMPRESSORS if _is_compressor(hint) else _hints(hint)).get(part)
     return hint
 
 
 def _hints(kind: object) -> Mapping[str, object]:
-    try:
-        return get_type_hints(kind) if isinstance(kind, type) else {}
-    except (NameError, TypeError):  # names that are there for type checkers alone
-        return {}
+    found: dict[str, object] = {}
+    for member in _members(kind):
+        try:
+            found |= get_type_hints(member) if isinstance(member, type) else {}
+        except (NameError, TypeError):  # names that are there for type checkers alone
+            continue
+    return found
 
 
 def _takes_text(hint: object) -> bool:
     members = _members(hint)
-    return hint is None or bool(members & {str, Literal})
+    return hint is None or bool(members & {str, Literal}) or any(map(_is_enum, members))
+
+
+def _is_enum(member: object) -> bool:
+    return isinstance(member, type) and issubclass(member, Enum)
+
+
+def _is_compressor(hint: object) -> bool:
+    return _members(hint) >= set(COMPRESSORS.values())
 
 
 def _members(hint: object) -> set[object]:

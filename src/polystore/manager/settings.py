@@ -207,7 +207,8 @@ def read_store(spec: object, registry: Registry, place: str) -> Outcome[AnyStore
     >>> read_store({"memroy": {}}, default_registry(), "stores.a").failure().where
     'stores.a'
     """
-    from polystore.steps.spec_hooks import NotInSpecError, at
+    from polystore.steps.spec_kinds import NotInSpecError
+    from polystore.steps.spec_reading import at
 
     unsound = _unsound(spec, place)
     if unsound is not None:
@@ -229,7 +230,7 @@ def read_store(spec: object, registry: Registry, place: str) -> Outcome[AnyStore
 
 @cache
 def _converter(registry: Registry) -> Converter:
-    from polystore.steps.spec_hooks import reader
+    from polystore.steps.spec_reading import reader
 
     return reader(registry, {})
 

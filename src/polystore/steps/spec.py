@@ -24,6 +24,13 @@ A store made of others holds their specs; virtual items are an object of their k
     }}}}
     {"virtual": {"items": {"function": "lab.plates:well"}, "keys": ["A01", "A02"]}}
 
+Choices are words, a compressor has its own name as its tag, and no compressor is `"none"`:
+
+    {"zarr": {
+        "root": "image.zarr", "layout": "image", "compressor": {"zstd": {"level": 5}},
+        "store": {"objects": {"url": "s3://plates", "options": {"region": "eu-central-1"}}}
+    }}
+
 Reading a spec imports nothing that it names: functions are those that the caller gives, and stores,
 formats and frameworks those of the registry.
 """
@@ -40,7 +47,7 @@ from polystore.discover import default_registry
 if TYPE_CHECKING:
     from polystore.core.payload import Json
     from polystore.core.registry import Registry
-    from polystore.steps.spec_hooks import NotInSpecError
+    from polystore.steps.spec_kinds import NotInSpecError
 
 __all__ = ["Functions", "from_spec", "to_spec"]
 
@@ -59,7 +66,8 @@ def to_spec(value: object, registry: Registry | None = None) -> Outcome[Json]:
     {'pipeline': [{'load': {'source': {'disk': {'root': '/data'}}}},
                   {'rename': {'suffix': '.npy'}}]}
     """
-    from polystore.steps.spec_hooks import NotInSpecError, Tagged, writer
+    from polystore.steps.spec_kinds import NotInSpecError, Tagged
+    from polystore.steps.spec_writing import writer
 
     known = registry or default_registry()
     return guard(
@@ -88,7 +96,8 @@ def from_spec(
     >>> from_spec({"load": {"source": {"disk": {"root": "/data"}}}}).unwrap()
     Load(source=DiskConfig(root='/data', ...), format=None, lazy=False)
     """
-    from polystore.steps.spec_hooks import NotInSpecError, Tagged, at, reader
+    from polystore.steps.spec_kinds import NotInSpecError, Tagged
+    from polystore.steps.spec_reading import at, reader
 
     converter = reader(registry or default_registry(), dict(functions or {}))
     return guard(
