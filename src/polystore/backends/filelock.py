@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -25,12 +25,13 @@ from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.outcome import Failure, Outcome, Success
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
     from polystore.core.key import Key
 
-__all__ = ["LOCK_FILE", "file_lock", "lock_at_once", "remove_locked"]
+__all__ = ["LOCK_FILE", "file_lock", "folder_lock", "lock_at_once", "remove_locked"]
 
 LOCK_FILE = f"{HIDDEN_PREFIX}lock-"
 """How the name of a lock file begins."""
@@ -65,8 +66,26 @@ def file_lock(
     >>> os.listdir(root)
     []
     """
+    return _lock(partial(make_root, root), key, key, seconds, config)
+
+
+def folder_lock(
+    opened: Callable[[], int], word: str, key: str, seconds: float, config: object
+) -> Outcome[AbstractContextManager[None]]:
+    """Lock something in a folder, of which `opened` gives a descriptor each time; as `file_lock`.
+
+    `word` tells it from what else is locked there: it never is the lock of a key. `key` and
+    `config` are those of the errors.
+    """
+    return _lock(opened, f"\0{word}", key, seconds, config)
+
+
+def _lock(
+    opened: Callable[[], int], word: str, key: str, seconds: float, config: object
+) -> Outcome[AbstractContextManager[None]]:
+    name = f"{LOCK_FILE}{sha256(word.encode()).hexdigest()[:32]}"
     try:
-        held = _locked(root, f"{LOCK_FILE}{sha256(key.encode()).hexdigest()[:32]}", seconds)
+        held = _locked(opened, name, seconds)
     except OSError as error:
         return Failure(_refused(error, key, config))
     return Failure(_timeout(key, seconds, config)) if held is None else Success(held)
@@ -136,13 +155,13 @@ def _held_here() -> WeakSet[_Held]:
     return held
 
 
-def _locked(root: str, name: str, seconds: float) -> _Held | None:
+def _locked(opened: Callable[[], int], name: str, seconds: float) -> _Held | None:
     """Give the lock, or `None` when the time is over. Raises `OSError`."""
     deadline = time.monotonic() + seconds
     pause = _PAUSE_FIRST_S
     while True:
         # Anew each time: the root may have been removed and made again.
-        folder = make_root(root)
+        folder = opened()
         try:
             fd = _opened(folder, name)
             try:

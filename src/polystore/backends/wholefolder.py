@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import TypeAlias
@@ -45,6 +46,7 @@ __all__ = [
     "settle_instead",
     "settle_link",
     "settle_new",
+    "settle_over",
     "withdraw",
 ]
 
@@ -85,9 +87,11 @@ def hidden_folder(parent: int) -> Generator[HiddenFolder]:
 def _let_go(hidden: HiddenFolder) -> None:
     """Let a finished folder go: who replaces it is to find that nobody holds it.
 
-    It is as new as can be then, so that the sweeper leaves it.
+    It is as new as can be then, so that the sweeper leaves it; and to the nanosecond, which tells
+    one generation from the next.
     """
-    os.utime(hidden.fd)
+    now = time.time_ns()
+    os.utime(hidden.fd, ns=(now, now))
     unpin(hidden.fd)
 
 
@@ -130,6 +134,17 @@ def settle_instead(parent: int, hidden: HiddenFolder, name: str, check: Check) -
     """
     _let_go(hidden)
     _settle(parent, hidden.name, name, check)
+
+
+def settle_over(parent: int, hidden: HiddenFolder, name: str, check: Check) -> bool:
+    """Exchange a hidden folder for the one that has the name, and remove that.
+
+    `False` if it was replaced at that moment; `FileNotFoundError` if nothing has the name.
+    """
+    _let_go(hidden)
+    return _take_out(
+        parent, name, check, lambda: _exchange(parent, hidden.name, name), hidden.name
+    )
 
 
 def settle_link(parent: int, text: str, name: str, check: Check) -> None:

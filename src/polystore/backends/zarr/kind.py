@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 from polystore.backends.zarr.elements.meta import Documents
 from polystore.configs import ZarrConfig, ZarrLayout
+from polystore.core.key import parse_key
+from polystore.core.outcome import is_successful
 from polystore.core.payload import Json
 
 __all__ = [
@@ -74,7 +76,7 @@ def link_in(documents: Documents) -> str | None:
         return None
     ours = documents.attributes.get(OURS)
     link = ours.get("link") if isinstance(ours, Mapping) else None
-    return link if isinstance(link, str) else None
+    return link if isinstance(link, str) and is_successful(parse_key(link)) else None
 
 
 def link_notes(target: str) -> dict[str, Json]:

@@ -1,0 +1,1 @@
+"""The nodes of a Zarr store in a folder of this machine."""
