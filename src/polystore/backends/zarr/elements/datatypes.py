@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
+from polystore.backends.zarr.elements.parsing import is_extended
 from polystore.core.dtypes import PLAIN_DTYPES
 from polystore.core.errors import StorageError, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard
@@ -19,13 +20,7 @@ from polystore.core.payload import Json
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ML_DTYPES", "DataType", "data_type_of", "is_big"]
-
-ML_DTYPES = frozenset((
-    "bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn",
-    "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu",
-))  # fmt: skip
-"""Data types of `ml_dtypes` that Zarr v3 has by the same name, as registered extensions."""
+__all__ = ["DataType", "data_type_of", "is_big"]
 
 _FILLS: dict[str, Json] = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": [0.0, 0.0]}
 
@@ -54,8 +49,8 @@ def data_type_of(dtype: np.dtype[Any], zarr_format: int) -> Outcome[DataType]:
         if zarr_format == 3:
             return Success(DataType(name, _FILLS[dtype.kind]))
         return Success(DataType(dtype.str, _FILLS[dtype.kind]))
-    if zarr_format == 3 and name in ML_DTYPES and dtype.names is None:
-        return Success(DataType(name, 0.0))
+    if zarr_format == 3 and is_extended(dtype):
+        return Success(DataType(name, 0 if "int" in name else 0.0))
     if dtype.hasobject and dtype.kind != "T":
         return Failure(_none(dtype))
     return guard(

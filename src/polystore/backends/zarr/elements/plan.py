@@ -16,6 +16,7 @@ from polystore.backends.zarr.elements.choose import chosen_grid
 from polystore.backends.zarr.elements.datatypes import DataType, data_type_of, is_big
 from polystore.backends.zarr.elements.grid import Grid
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
+from polystore.backends.zarr.elements.parsing import is_ordered
 from polystore.configs import Blosc, Compressor, Gzip, ZarrConfig, Zstd
 from polystore.core.errors import InvalidSpec, UnsupportedPayload
 from polystore.core.outcome import Failure, Outcome, and_then, catch, guard, is_successful
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["ArrayPlan", "array_plan"]
 
 _TYPESIZE_MAX = 255  # Blosc keeps it in one byte
-
-_ORDERED = "iufcmMU"  # kinds of elements that have a byte order
 
 _SHUFFLES = {"none": ("noshuffle", 0), "shuffle": ("shuffle", 1), "bitshuffle": ("bitshuffle", 2)}
 _CNAMES = ("zstd", "lz4", "lz4hc", "blosclz", "zlib")
@@ -186,17 +185,12 @@ def _codecs(dtype: np.dtype[Any], compressor: Compressor | None) -> list[Json]:
     """Give the codecs of a chunk: the checksum comes last, and so is checked first in reading."""
     if dtype.kind == "T":
         serializer = _codec("vlen-utf8")
-    elif dtype.itemsize > 1 and (dtype.kind in _ORDERED or _is_number(dtype)):
+    elif dtype.itemsize > 1 and is_ordered(dtype):
         serializer = _codec("bytes", endian="big" if is_big(dtype) else "little")
     else:
         serializer = _codec("bytes")
     between = [] if compressor is None else [_compressor_3(dtype, compressor)]
     return [serializer, *between, _codec("crc32c")]
-
-
-def _is_number(dtype: np.dtype[Any]) -> bool:
-    """Whether another package gave the data type to NumPy, as `ml_dtypes` does: no records."""
-    return dtype.kind == "V" and dtype.names is None and dtype.name == "bfloat16"
 
 
 def _compressor_3(dtype: np.dtype[Any], compressor: Compressor) -> Json:

@@ -1,0 +1,112 @@
+"""Writing a lazy array region by region: one is read while the one before is written."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from polystore.backends.zarr.elements.grid import Grid
+from polystore.backends.zarr.elements.units import UNIT_BYTES, unit_boxes, unit_shape
+from polystore.backends.zarr.elements.workers import run_all
+from polystore.core.errors import Corrupt, StorageError
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.payload import HostArray, LazyArray, is_host_array
+from polystore.core.region import Box, lengths, region_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Tasks", "write_regions"]
+
+Tasks = Callable[[Box, HostArray], Iterator[Callable[[], None]]]
+"""Gives the tasks that write a part of an array: the box that it is in, and its elements."""
+
+
+def write_regions(
+    source: LazyArray, grid: Grid, dtype: np.dtype[Any], tasks_of: Tasks
+) -> Outcome[None]:
+    """Read all of a lazy array, each region once, and write each; raises what the tasks raise.
+
+    Regions are of about 32 MiB, or as large as the source's blocks up to 64 MiB. They are read one
+    after the other; at most three are in memory. A failed read is given as it is; `Corrupt` for an
+    array of another shape or dtype than the source says.
+    """
+    unit = unit_shape(grid, source.spec.blocks, dtype.itemsize)
+    failures: list[StorageError] = []
+
+    def tasks() -> Iterator[Callable[[], None]]:
+        boxes = unit_boxes(grid, unit)
+        ahead = math.prod(unit) * dtype.itemsize <= UNIT_BYTES * 3 // 2
+        coming = _next_read(source, dtype, boxes)
+        if coming is not None:
+            yield coming.run
+        while coming is not None:
+            found = coming.wait()
+            if not is_successful(found):
+                failures.append(found.failure())
+                return
+            box, following = coming.box, _next_read(source, dtype, boxes)
+            if following is not None and ahead:
+                yield following.run
+            yield from tasks_of(box, found.unwrap())
+            del found  # before the next is read, where that comes after
+            if following is not None and not ahead:
+                yield following.run
+            coming = following
+
+    run_all(tasks(), math.prod(grid.shape) * dtype.itemsize)
+    return Failure(failures[0]) if failures else Success(None)
+
+
+def _next_read(source: LazyArray, dtype: np.dtype[Any], boxes: Iterator[Box]) -> _Reading | None:
+    box = next(boxes, None)
+    return None if box is None else _Reading(source, dtype, box)
+
+
+class _Reading:
+    """The reading of one region, by one thread, for which another waits."""
+
+    __slots__ = ("_done", "_dtype", "_outcome", "_source", "box")
+
+    def __init__(self, source: LazyArray, dtype: np.dtype[Any], box: Box) -> None:
+        self._source, self._dtype, self.box = source, dtype, box
+        self._done = threading.Event()
+        self._outcome: Outcome[HostArray] | None = None
+
+    def run(self) -> None:
+        """Read it."""
+        try:
+            self._outcome = self._source.read(region_of(self.box))
+        finally:
+            self._done.set()
+
+    def wait(self) -> Outcome[HostArray]:
+        """Give what was read, once; of a read that raised, nothing is asked any more."""
+        self._done.wait()
+        found, self._outcome = self._outcome, None
+        if found is None:
+            return Failure(_misread(self.box, "nothing"))
+        return _checked(found, self.box, self._dtype)
+
+
+def _checked(found: Outcome[HostArray], box: Box, dtype: np.dtype[Any]) -> Outcome[HostArray]:
+    if not is_successful(found):
+        return found
+    block = found.unwrap()
+    if not is_host_array(block):
+        return Failure(_misread(box, f"a {type(block).__name__}"))
+    if block.shape != lengths(box) or block.dtype != dtype:
+        return Failure(_misread(box, f"one of the shape {block.shape} and dtype {block.dtype}"))
+    return found
+
+
+def _misread(box: Box, what: str) -> Corrupt:
+    region = ", ".join(f"{part.start}:{part.stop}" for part in box)
+    return Corrupt(
+        "",
+        None,
+        f"The lazy array has other elements than it says: read([{region}]) gave {what}.",
+        "Mend the function that reads it, or the shape and dtype of its spec.",
+    )
