@@ -136,7 +136,7 @@ def dtype_problem(dtype: np.dtype[Any], shape: Sequence[int]) -> UnsupportedPayl
             message = f"An OME-Zarr image holds floats of 16 to 64 bits, not {dtype}."
         return UnsupportedPayload("", None, message, array)
     if 0 in shape:
-        message = f"An OME-Zarr image has pixels, and an array of the shape {tuple(shape)} has none."
+        message = f"An OME-Zarr image has pixels, and this array, {tuple(shape)}, has none."
         return UnsupportedPayload("", None, message, array)
     return None
 

@@ -1,0 +1,83 @@
+"""Writing a region of an image: of its full resolution, and of all smaller ones that show it."""
+
+from __future__ import annotations
+
+import math
+
+from polystore.backends.zarr.elements.grid import inside
+from polystore.backends.zarr.elements.meta import ArrayMeta
+from polystore.backends.zarr.elements.reading import read_elements
+from polystore.backends.zarr.elements.writing import rewrite
+from polystore.backends.zarr.ome.loading import StoredImage, level_meta
+from polystore.backends.zarr.ome.pyramid import Downsampling, factors, halved, halved_shape
+from polystore.backends.zarr.tree import Files
+from polystore.core.errors import StorageError, UnsupportedOperation
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.payload import HostArray
+from polystore.core.region import Box, lengths, region_of
+
+__all__ = ["rewrite_region"]
+
+
+def rewrite_region(
+    files: tuple[Files, Files], image: StoredImage, box: Box, array: HostArray, how: Downsampling
+) -> Outcome[None]:
+    """Write an array into a box of an image, of the old files and into the new.
+
+    The box and the array are in the order of the stored axes. `UnsupportedOperation` for an image
+    whose levels are not halves of one another: there, nobody knows what the others would show.
+    Raises `OSError`.
+    """
+    old, new = files
+    metas: list[ArrayMeta] = []
+    for level in image.image.levels:
+        meta = level_meta(old, image.image, level).outcome
+        if not is_successful(meta):
+            return Failure(meta.failure())
+        metas.append(meta.unwrap())
+    if any(
+        halved_shape(a.grid.shape) != b.grid.shape or _native(a) != _native(b)
+        for a, b in zip(metas, metas[1:], strict=False)
+    ):
+        return Failure(_unlike())
+    for number, (level, meta) in enumerate(zip(image.image.levels, metas, strict=True)):
+        below = f"{level.path}/"
+        done = rewrite(old, new, meta, box, array.astype(meta.dtype, copy=False), below)
+        if not is_successful(done) or number == len(metas) - 1:
+            return done
+        smaller, shown = _halved_box(box, meta.grid.shape)
+        found = read_elements(old, meta, shown, _nbytes(meta, shown), below)
+        if not is_successful(found.outcome):
+            return Failure(found.outcome.failure())
+        pixels = found.outcome.unwrap()
+        pixels[region_of(inside(box, [part.start for part in shown]))] = array
+        box, array = smaller, halved(pixels, how)
+    return Success(None)
+
+
+def _native(meta: ArrayMeta) -> str:
+    return meta.dtype.newbyteorder("=").str
+
+
+def _nbytes(meta: ArrayMeta, box: Box) -> int:
+    return math.prod(lengths(box)) * meta.dtype.itemsize
+
+
+def _halved_box(box: Box, shape: tuple[int, ...]) -> tuple[Box, Box]:
+    """Give the box of the next level that shows a box, and all that it shows of this one."""
+    smaller, shown = list[range](), list[range]()
+    for part, by, length in zip(box, factors(shape), shape, strict=True):
+        small = range(part.start // by, -(-part.stop // by))
+        smaller.append(small)
+        shown.append(range(small.start * by, min(small.stop * by, length)))
+    return tuple(smaller), tuple(shown)
+
+
+def _unlike() -> StorageError:
+    return UnsupportedOperation(
+        "",
+        None,
+        "The resolutions of this image are not halves of one another, so that a region cannot be "
+        "written into all of them.",
+        'Load the image, change it, and save it again with if_exists="replace".',
+    )
