@@ -5,48 +5,48 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import cache, partial
-from pathlib import PurePath
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from attrs import evolve, field, frozen
 
 from polystore.backends.bytestore import backend_of
+from polystore.backends.regions import lazy_part, loaded_part, saved_part
+from polystore.backends.target import Target, key_target, located
 from polystore.backends.view import as_seen
-from polystore.boundary import called, guarded
-from polystore.configs import VirtualConfig
-from polystore.core.errors import StorageError, UnsupportedPayload
+from polystore.boundary import guarded
 from polystore.core.item import Event, Item, Metadata, Saved
-from polystore.core.key import parse_key
-from polystore.core.outcome import Failure, Outcome, Success, and_then, is_outcome, is_successful
-from polystore.core.payload import nbytes_of
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import (
     Backend,
     ByteStore,
     Context,
-    FileFormat,
     Framework,
     Opened,
     SaveOptions,
     Transfer,
 )
 from polystore.core.registry import Registry
-from polystore.core.version import __version__
 from polystore.discover import default_registry
 from polystore.frameworks.handover import hand_over, payload_on_host
 from polystore.pool import HandlePool
 from polystore.steps.apply import Apply
+from polystore.steps.blockwise import in_blocks
 from polystore.steps.check import mistake_in
 from polystore.steps.compose import Pipeline, Step
 from polystore.steps.convert import Convert
+from polystore.steps.history import first_difference, made_otherwise, making, of_one, planned
+from polystore.steps.itemwise import applied, key_of, outcome_of, recorded, renamed
 from polystore.steps.load import Load
+from polystore.steps.map_blocks import MapBlocks
 from polystore.steps.refusals import no_metadata, not_fitting, too_deep, unsaved, unsupported
-from polystore.steps.rename import Rename, new_key
+from polystore.steps.rename import Rename
 from polystore.steps.save import Save
 from polystore.steps.spec import to_spec
 
 if TYPE_CHECKING:
-    from polystore.core.key import Key
+    from polystore.core.errors import StorageError
+    from polystore.core.key import KeyLike
     from polystore.core.payload import Payload
 
 __all__ = ["Dispatcher", "default_dispatcher", "handles"]
@@ -54,7 +54,7 @@ __all__ = ["Dispatcher", "default_dispatcher", "handles"]
 A = TypeVar("A")
 B = TypeVar("B")
 
-_Reader: TypeAlias = "Callable[[object, Key, FileFormat[object] | None], Outcome[Item[object]]]"
+_ItemStep: TypeAlias = "Apply[object, object] | Convert[object] | MapBlocks | Rename"
 
 
 @frozen
@@ -83,7 +83,7 @@ class Dispatcher:
 
         A package that is not installed is `MissingDependency`; what nobody foresaw is `Unexpected`.
         """
-        return guarded(lambda: cast("Outcome[B]", self._run(step, value)), _key_of(value))
+        return guarded(lambda: cast("Outcome[B]", self._run(step, value)), key_of(value))
 
     def open(self, config: object) -> Outcome[Opened]:
         """Give the store of a config and its handle, opened on first use and kept."""
@@ -98,11 +98,18 @@ class Dispatcher:
             lambda record: backend_of(record) if isinstance(record, ByteStore) else record
         )
 
+    def target(self, config: object, key: KeyLike) -> Outcome[Target]:
+        """Give a key of a store, opened; `InvalidKey`, or what the opening says."""
+        return key_target(config, key, self.open)
+
     def _open(self, config: object) -> Outcome[Opened]:
         def opened(backend: Backend[object, object]) -> Outcome[Opened]:
             handle = backend.open(config, self._context())
             return handle.map(lambda it: Opened(as_seen(backend, it), it))
 
+        mistake = mistake_in(config)
+        if mistake is not None:
+            return Failure(evolve(mistake, config=config))
         return and_then(self.backend(config), opened)
 
     def _context(self) -> Context:
@@ -126,7 +133,7 @@ class Dispatcher:
     def _run(self, step: object, value: object) -> Outcome[object]:
         mistake = mistake_in(step)
         if mistake is not None:
-            return Failure(evolve(mistake, key=_key_of(value)))
+            return Failure(evolve(mistake, key=key_of(value)))
         return self._done(step, value)
 
     def _done(self, step: object, value: object) -> Outcome[object]:
@@ -137,18 +144,28 @@ class Dispatcher:
                 return self._load(cast("Load[object]", step), value)
             case Save():
                 return self._save(cast("Save[object]", step), value)
-            case Convert():
-                convert = cast("Convert[object]", step)
-                return _on_item(convert, value, lambda item: self._convert(convert, item))
-            case Apply():
-                apply = cast("Apply[object, object]", step)
-                return _on_item(apply, value, lambda item: _applied(apply.function, item))
-            case Rename():
-                return _on_item(step, value, lambda item: _renamed(step, item))
+            case Apply() | Convert() | MapBlocks() | Rename() if isinstance(value, Item):
+                return self._changed(cast("_ItemStep", step), cast("Item[object]", value))
+            case Apply() | Convert() | MapBlocks() | Rename():
+                return Failure(not_fitting(cast("object", step), value))
             case _ if callable(step):
-                return _outcome_of(step, value)
+                return outcome_of(step, value)
             case _:
                 return Failure(not_fitting(step, value))
+
+    def _changed(self, step: _ItemStep, item: Item[object]) -> Outcome[Item[object]]:
+        match step:
+            case Apply():
+                changed = applied(step.function, item)
+            case Convert():
+                changed = self._convert(step, item)
+            case MapBlocks():
+                changed = in_blocks(step, item)
+            case Rename():
+                changed = renamed(step, item)
+        return changed.map(lambda it: recorded(it, step)).alt(
+            lambda error: located(error, item.key, None)
+        )
 
     def _pipeline(self, pipeline: Pipeline[object, object], value: object) -> Outcome[object]:
         if not pipeline.steps:
@@ -169,48 +186,65 @@ class Dispatcher:
         if not (isinstance(first, Load) and isinstance(last, Save)) or last.if_exists != "skip":
             return None
         load, save = cast("Load[object]", first), cast("Save[object]", last)
-        source = self.open(load.source)
+        source = self.target(load.source, cast("str", value))
         if not is_successful(source):
             return None
-        key: Outcome[str] = _parsed(value, load.source, source.unwrap().backend).map(str)
-        for step in pipeline.steps[1:-1]:
-            if isinstance(step, Rename):
-                key = and_then(key, partial(_rename_key, step))
-            elif not isinstance(step, (Apply, Convert)):
-                return None
-        if not is_successful(key):
+        plan = planned(load, pipeline.steps[1:-1], source.unwrap().key)
+        if plan is None or not is_successful(plan):
             return None
-        return self._skip_existing(save, key.unwrap())
+        sink = self.target(save.sink, plan.unwrap()[-1].key)
+        return self._skip_existing(sink.unwrap(), plan.unwrap()) if is_successful(sink) else None
 
-    def _skip_existing(self, save: Save[object], key: str) -> Outcome[object] | None:
-        opened = self.open(save.sink)
-        if not is_successful(opened):
+    def _skip_existing(self, sink: Target, plan: tuple[Event, ...]) -> Outcome[object] | None:
+        if sink.backend.save is None or sink.backend.stat is None:
             return None
-        backend, handle = opened.unwrap().backend, opened.unwrap().handle
-        parsed = _parsed(key, save.sink, backend)
-        if backend.save is None or backend.stat is None or not is_successful(parsed):
+        stat = sink.backend.stat(sink.handle, sink.key)
+        if not is_successful(stat) or stat.unwrap().kind != "file":
             return None
-        stat = backend.stat(handle, parsed.unwrap())
-        if is_successful(stat) and stat.unwrap().kind == "file":
-            return Success(Saved(key, save.sink, "skipped", 0))
-        return None
+        otherwise = self._otherwise(sink, plan)
+        skipped = Saved(sink.key, sink.config, "skipped", 0)
+        return Success(skipped) if otherwise is None else Failure(otherwise)
+
+    def _otherwise(self, sink: Target, history: tuple[Event, ...]) -> StorageError | None:
+        """Say why what is stored is not what a save would have made; `None` where it may be."""
+        made_by = sink.backend.made_by
+        if made_by is None or not making(history):
+            return None
+        made = made_by(sink.handle, sink.key, history)
+        if not is_successful(made):
+            return located(made.failure(), sink.key, sink.config)
+        return None if made.unwrap() else self._other_history(sink, history)
+
+    def _other_history(self, sink: Target, history: tuple[Event, ...]) -> StorageError:
+        backend = sink.backend
+        read = backend.load if backend.load_lazy is None else backend.load_lazy
+        noted = read(sink.handle, sink.key, None) if read is not None else None
+        old = () if noted is None else noted.map(lambda item: item.history).value_or(())
+        differs = first_difference(old, history, self._context().to_spec) if old else ""
+        return made_otherwise(sink.key, sink.config, differs)
 
     def _load(self, step: Load[object], value: object) -> Outcome[object]:
-        opened = self.open(step.source)
-        if not is_successful(opened):
-            return opened
-        backend, handle = opened.unwrap().backend, opened.unwrap().handle
-        reader: _Reader | None = backend.load_lazy if step.lazy else backend.load
-        if reader is None:
-            what = "load lazily from" if step.lazy else "load from"
-            return Failure(unsupported(what, step.source, backend.name))
-        key = _parsed(value, step.source, backend)
-        if not is_successful(key):
-            return key
-        item = reader(handle, key.unwrap(), step.format)
-        return item.map(lambda it: _recorded(it, _of_one(step, key.unwrap()))).alt(
-            lambda error: _located(error, key.unwrap(), step.source)
+        found = self.target(step.source, cast("str", value))
+        if not is_successful(found):
+            return found
+        source = found.unwrap()
+        item = self._read(step, source)
+        return item.map(lambda it: recorded(it, of_one(step, source.key))).alt(
+            lambda error: located(error, source.key, source.config)
         )
+
+    def _read(self, step: Load[object], source: Target) -> Outcome[Item[object]]:
+        backend, handle, bounds = source.backend, source.handle, step.region
+        if bounds is not None and not step.lazy:
+            return loaded_part(source, step.format, bounds, self._context().to_host)
+        if not step.lazy:
+            if backend.load is None:
+                return Failure(unsupported("load from", source.config, backend.name))
+            return backend.load(handle, source.key, step.format)
+        if backend.load_lazy is None:
+            return Failure(unsupported("load lazily from", source.config, backend.name))
+        item = backend.load_lazy(handle, source.key, step.format)
+        return item if bounds is None else and_then(item, lambda it: lazy_part(it, bounds))
 
     def _save(self, step: Save[object], value: object) -> Outcome[object]:
         if not isinstance(value, Item):
@@ -219,21 +253,27 @@ class Dispatcher:
         if type(item.metadata) is not Metadata:
             return Failure(no_metadata(item))
         opened = self.open(step.sink)
-        if not is_successful(opened):
-            return opened
-        backend, handle = opened.unwrap().backend, opened.unwrap().handle
-        if backend.save is None:
-            return Failure(unsaved(step.sink, _key_of(item), backend))
-        key = _parsed(item.key, step.sink, backend)
-        if not is_successful(key):
-            return key
-        saved = backend.save(
-            handle,
-            key.unwrap(),
-            _recorded(item, step),
-            SaveOptions(step.if_exists, step.options),
+        if is_successful(opened) and opened.unwrap().backend.save is None:
+            return Failure(unsaved(step.sink, key_of(item), opened.unwrap().backend))
+        found = self.target(step.sink, item.key)
+        if not is_successful(found):
+            return found
+        sink = found.unwrap()
+        return self._saved(step, item, sink).alt(
+            lambda error: located(error, sink.key, sink.config)
         )
-        return saved.alt(lambda error: _located(error, key.unwrap(), step.sink))
+
+    def _saved(self, step: Save[object], item: Item[Payload], sink: Target) -> Outcome[Saved]:
+        if step.region is not None:
+            return saved_part(sink, item, step.region)
+        if sink.backend.save is None:
+            return Failure(unsaved(sink.config, sink.key, sink.backend))
+        how = SaveOptions(step.if_exists, step.options)
+        saved = sink.backend.save(sink.handle, sink.key, recorded(item, step), how)
+        if not is_successful(saved) or saved.unwrap().status != "skipped":
+            return saved
+        otherwise = self._otherwise(sink, item.history)
+        return saved if otherwise is None else Failure(otherwise)
 
     def _convert(self, step: Convert[object], item: Item[object]) -> Outcome[Item[object]]:
         find = self.registry.find_framework
@@ -243,86 +283,6 @@ class Dispatcher:
             target, lambda to: hand_over(item.payload, to, how, self.registry.find_owner)
         )
         return payload.map(lambda it: Item(item.key, it, item.metadata, item.history))
-
-
-def _on_item(
-    step: object, value: object, run: Callable[[Item[object]], Outcome[Item[object]]]
-) -> Outcome[object]:
-    if not isinstance(value, Item):
-        return Failure(not_fitting(step, value))
-    item = cast("Item[object]", value)
-    done = run(item).map(lambda it: _recorded(it, step))
-    return done.alt(lambda error: _located(error, item.key, None))
-
-
-def _parsed(key: object, config: object, backend: Backend[object, object]) -> Outcome[Key]:
-    root = backend.root(config) if backend.root is not None else None
-    parsed = parse_key(cast("str", key), root, backend.reserved)
-    return parsed if is_successful(parsed) else Failure(evolve(parsed.failure(), config=config))
-
-
-def _of_one(step: Load[object], key: str) -> Load[object]:
-    """Give a load as the history says it: of a virtual store, the place of the key alone."""
-    source = step.source
-    return evolve(step, source=source.only(key)) if isinstance(source, VirtualConfig) else step
-
-
-def _recorded(item: Item[B], step: object) -> Item[B]:
-    event = Event(item.key, step, nbytes_of(item.payload) or 0, __version__)
-    return Item(item.key, item.payload, item.metadata, (*item.history, event))
-
-
-def _applied(function: Callable[..., object], item: Item[object]) -> Outcome[Item[object]]:
-    def with_payload(payload: object) -> Item[object]:
-        same = _axis_count(payload) == _axis_count(item.payload)
-        metadata = item.metadata if same else evolve(item.metadata, axes=(), scale=(), unit=())
-        return Item(item.key, payload, metadata, item.history)
-
-    return called(function, item.payload, item.key).map(with_payload)
-
-
-def _axis_count(payload: object) -> int | None:
-    shape: object = getattr(payload, "shape", None)
-    return len(cast("tuple[int, ...]", shape)) if isinstance(shape, tuple) else None
-
-
-def _renamed(step: Rename, item: Item[object]) -> Outcome[Item[object]]:
-    return _rename_key(step, item.key).map(
-        lambda key: Item(key, item.payload, item.metadata, item.history)
-    )
-
-
-def _rename_key(step: Rename, key: str) -> Outcome[str]:
-    return called(partial(new_key, step), key, key, step.to)
-
-
-def _located(error: StorageError, key: str, config: object) -> StorageError:
-    """Give the error with the key and config that it lacks: codecs know neither."""
-    return evolve(error, key=error.key or key, config=error.config or config)
-
-
-def _outcome_of(step: Callable[..., object], value: object) -> Outcome[object]:
-    """Call a step that is a plain function: what it gives must be an outcome."""
-    outcome = called(step, value, _key_of(value))
-    if not is_successful(outcome):
-        return outcome
-    given = outcome.unwrap()
-    if is_outcome(given):
-        return given
-    return Failure(
-        UnsupportedPayload(
-            _key_of(value),
-            None,
-            f"The step {step!r} gave a {type(given).__name__} and not an outcome.",
-            "Give Success(value) or Failure(error); for a plain function use apply.",
-        )
-    )
-
-
-def _key_of(value: object) -> str:
-    """Give the key that a value is or has; its own str() is not trusted with an error's text."""
-    name: object = cast("Item[object]", value).key if type(value) is Item else value
-    return str(name) if type(name) is str or isinstance(name, PurePath) else ""
 
 
 @cache

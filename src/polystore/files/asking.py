@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from polystore.backends.target import Target
 from polystore.core.errors import NotFound
 from polystore.core.key import KeyLike
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Source, Stat
-from polystore.files.target import Target, on_key, unsupported
+from polystore.files.target import on_key, unsupported
 from polystore.files.walking import pages
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Never, cast
 
 from attrs import evolve, frozen
 
+from polystore.backends.target import Target, located
 from polystore.core.errors import (
     NotAFile,
     StorageError,
@@ -30,7 +31,7 @@ from polystore.files.loss import (
 )
 from polystore.files.sameness import may_be_one, one_thing, with_parts
 from polystore.files.streaming import streamed
-from polystore.files.target import Target, key_target, located, on_key, unchangeable, unsupported
+from polystore.files.target import on_key, unchangeable, unsupported
 from polystore.files.unchanged import etag_of, is_as_copied
 from polystore.steps.check import mistake_in
 from polystore.steps.load import Load
@@ -151,7 +152,7 @@ def _way(
     mistake = mistake_in(Save(cast("Sink[object]", sink), if_exists))
     if mistake is not None:
         return Failure(mistake)
-    target = key_target(sink, new_key, dispatcher)
+    target = dispatcher.target(sink, new_key)
     return target.map(lambda it: _Way(dispatcher, source, it, if_exists)).alt(
         lambda error: located(error, str(new_key), sink)
     )

@@ -6,6 +6,7 @@ from typing import Never, cast
 
 from attrs import evolve
 
+from polystore.backends.target import Target, folder_target, located
 from polystore.batch import Report, collect
 from polystore.configs import ReadOnlyConfig
 from polystore.core.errors import InvalidKey, StorageError
@@ -14,16 +15,7 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, is_succe
 from polystore.core.records import IfExists, Place, Sink, Source
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.sameness import is_below, may_be_one
-from polystore.files.target import (
-    Target,
-    folder_target,
-    key_target,
-    located,
-    on_folder,
-    on_key,
-    text_of,
-    unchangeable,
-)
+from polystore.files.target import on_folder, on_key, text_of, unchangeable
 from polystore.files.walking import pages
 from polystore.steps.check import mistake_in
 from polystore.steps.save import Save
@@ -65,7 +57,7 @@ def create_symlink(
         mistake = mistake_in(Save(cast("Sink[object]", store), if_exists))
         if mistake is not None:
             return Failure(mistake)
-        leads_to = key_target(*place, used).alt(
+        leads_to = used.target(place[0], place[1]).alt(
             lambda error: located(error, text_of(place[1]), place[0])
         )
         return and_then(leads_to, lambda it: _linked(link, it, if_exists, used))
@@ -106,7 +98,7 @@ def mirror(
     used = dispatcher or default_dispatcher()
 
     def mirrored(at: Target) -> Outcome[Report[Key]]:
-        root = folder_target(to, "", used).alt(lambda error: located(error, "", to))
+        root = folder_target(to, "", used.open).alt(lambda error: located(error, "", to))
         problem = root.map(lambda it: _refused(at, it))
         if not is_successful(problem):
             return Failure(problem.failure())

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from attrs import evolve, frozen
 
+from polystore.backends.target import Target
 from polystore.configs import IMAGE_FORMATS
 from polystore.core.errors import InvalidKey, InvalidSpec, NotFound, StorageError
 from polystore.core.key import Key, KeyLike, natural_order, near_keys, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import Page, Source
 from polystore.files.pattern import matcher
-from polystore.files.target import Target, on_folder, unsupported
+from polystore.files.target import on_folder, unsupported
 from polystore.files.walking import children, direct_files, has_listing, pages, walked
 
 if TYPE_CHECKING:

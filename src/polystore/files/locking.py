@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Never, TypeAlias, TypeVar, cast, overload
 
+from polystore.backends.target import Target
 from polystore.boundary import called
 from polystore.core.errors import InvalidSpec, NotFound, UnsupportedPayload
 from polystore.core.item import Item, Saved
@@ -20,7 +21,7 @@ from polystore.core.outcome import (
 )
 from polystore.core.records import FileFormat, Sink, Source, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
-from polystore.files.target import Target, on_key, unchangeable
+from polystore.files.target import on_key, unchangeable
 from polystore.steps.apply import Apply
 from polystore.steps.load import Load
 from polystore.steps.save import Save

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from polystore.backends.target import Target, located
 from polystore.core.errors import (
     AlreadyExists,
     InvalidKey,
@@ -17,7 +18,6 @@ from polystore.core.outcome import is_successful
 from polystore.dispatch import Dispatcher
 from polystore.files.asking import stat_of
 from polystore.files.sameness import with_parts
-from polystore.files.target import Target, located
 
 __all__ = [
     "into_folder",

@@ -6,19 +6,13 @@ from typing import TYPE_CHECKING, Never
 
 from attrs import evolve
 
+from polystore.backends.target import Target, without_slash
 from polystore.core.errors import InvalidKey, NotADirectory, NotAFile, NotFound, StorageError
 from polystore.core.key import Key, KeyLike
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import Sink, Stat
 from polystore.files.asking import stat_of
-from polystore.files.target import (
-    Target,
-    on_folder,
-    on_key,
-    unchangeable,
-    unsupported,
-    without_slash,
-)
+from polystore.files.target import on_folder, on_key, unchangeable, unsupported
 from polystore.files.walking import Below, children, has_listing, is_own, walked
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from polystore.backends.target import Target
 from polystore.core.outcome import is_successful
 from polystore.dispatch import Dispatcher
-from polystore.files.target import Target, key_target
 
 __all__ = ["is_below", "may_be_one", "one_thing", "with_parts"]
 
@@ -65,7 +65,7 @@ def with_parts(target: Target, dispatcher: Dispatcher) -> Iterator[Target]:
         fresh = [it for it in (parts(each.config) if parts is not None else ()) if it not in seen]
         seen.update(fresh)
         for config in fresh:
-            part = key_target(config, each.key, dispatcher)
+            part = dispatcher.target(config, each.key)
             if is_successful(part):  # what cannot be opened cannot be changed either
                 waiting.append(part.unwrap())
 

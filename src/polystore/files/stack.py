@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from attrs import evolve, frozen
 
+from polystore.backends.target import Target
 from polystore.core.errors import (
     InvalidSpec,
     NotFound,
@@ -32,7 +33,7 @@ from polystore.core.region import box_of
 from polystore.core.version import __version__
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.listing import list_files
-from polystore.files.target import Target, on_folder
+from polystore.files.target import on_folder
 from polystore.frameworks.handover import payload_on_host
 from polystore.steps.load import Load
 

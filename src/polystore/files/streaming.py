@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from polystore.backends.target import Target, located
 from polystore.core.errors import StorageError, Unavailable
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Encoded, IfExists, Readable
-from polystore.files.target import Target, located, unchangeable, unsupported
+from polystore.files.target import unchangeable, unsupported
 
 __all__ = ["PIECE", "same_bytes", "streamed"]
 

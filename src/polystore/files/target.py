@@ -6,50 +6,18 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import evolve, frozen
-
+from polystore.backends.target import Target, folder_target, located
 from polystore.boundary import guarded
 from polystore.core.errors import ReadOnly, StorageError, UnsupportedOperation
-from polystore.core.key import Key, parse_key
-from polystore.core.outcome import Failure, Outcome, Success, is_successful
-from polystore.core.records import Backend
+from polystore.core.outcome import Failure, Outcome, is_successful
 from polystore.dispatch import Dispatcher, default_dispatcher
 
 if TYPE_CHECKING:
     from polystore.core.key import KeyLike
 
-__all__ = [
-    "ROOT",
-    "Target",
-    "folder_target",
-    "key_target",
-    "located",
-    "on_folder",
-    "on_key",
-    "text_of",
-    "unchangeable",
-    "unsupported",
-    "without_slash",
-]
+__all__ = ["located", "on_folder", "on_key", "text_of", "unchangeable", "unsupported"]
 
 T = TypeVar("T")
-
-ROOT = Key("")
-"""What stands for the root of a store where a folder is meant. No file has this key."""
-
-
-@frozen
-class Target:
-    """A key of an opened store; `ROOT` is the store itself, where a folder is meant."""
-
-    config: object
-    backend: Backend[object, object]
-    handle: object
-    key: Key
-
-    def at(self, key: Key) -> Target:
-        """Give another key of the same store."""
-        return Target(self.config, self.backend, self.handle, key)
 
 
 def on_key(
@@ -58,7 +26,7 @@ def on_key(
     """Do something to a key of a store; whatever fails on the way names both."""
 
     def done() -> Outcome[T]:
-        target = key_target(store, key, dispatcher or default_dispatcher())
+        target = (dispatcher or default_dispatcher()).target(store, key)
         return act(target.unwrap()) if is_successful(target) else Failure(target.failure())
 
     outcome = guarded(done, "")
@@ -77,52 +45,11 @@ def on_folder(
     """
 
     def done() -> Outcome[T]:
-        target = folder_target(store, folder, dispatcher or default_dispatcher())
+        target = folder_target(store, folder, (dispatcher or default_dispatcher()).open)
         return act(target.unwrap()) if is_successful(target) else Failure(target.failure())
 
     outcome = guarded(done, "")
     return outcome if is_successful(outcome) else _placed(outcome, folder, store)
-
-
-def key_target(store: object, key: KeyLike, dispatcher: Dispatcher) -> Outcome[Target]:
-    """Open a store and parse a key of it: `InvalidKey`, or what the opening says."""
-    opened = dispatcher.open(store)
-    if not is_successful(opened):
-        return Failure(opened.failure())
-    backend = opened.unwrap().backend
-    parsed = parse_key(key, _root_of(backend, store), backend.reserved)
-    if not is_successful(parsed):
-        return Failure(parsed.failure())
-    return Success(Target(store, backend, opened.unwrap().handle, parsed.unwrap()))
-
-
-def folder_target(store: object, folder: KeyLike, dispatcher: Dispatcher) -> Outcome[Target]:
-    """Open a store and parse the key of a folder in it, or of its root."""
-    opened = dispatcher.open(store)
-    if not is_successful(opened):
-        return Failure(opened.failure())
-    backend, handle = opened.unwrap().backend, opened.unwrap().handle
-    root = _root_of(backend, store)
-    if _is_root(folder, root):
-        return Success(Target(store, backend, handle, ROOT))
-    parsed = parse_key(without_slash(folder), root, backend.reserved)
-    return parsed.map(lambda key: Target(store, backend, handle, key))
-
-
-def without_slash(folder: KeyLike) -> KeyLike:
-    """Give a folder without the one slash at its end; `"/"` alone stays, and is no key."""
-    return (str.removesuffix(folder, "/") or folder) if isinstance(folder, str) else folder
-
-
-def _is_root(folder: object, root: str | None) -> bool:
-    if not isinstance(folder, (str, PurePath)):
-        return False
-    text = str(folder)
-    return text in {"", ".", "./"} or (root is not None and text.rstrip("/") == root.rstrip("/"))
-
-
-def _root_of(backend: Backend[object, object], config: object) -> str | None:
-    return backend.root(config) if backend.root is not None else None
 
 
 def text_of(key: object) -> str:
@@ -132,15 +59,6 @@ def text_of(key: object) -> str:
 
 def _placed(outcome: Outcome[T], key: object, config: object) -> Outcome[T]:
     return Failure(located(outcome.failure(), text_of(key), config))
-
-
-def located(error: StorageError, key: str, config: object) -> StorageError:
-    """Give the error with the key and the config that it lacks."""
-    if error.key and error.config is not None:
-        return error
-    return evolve(
-        error, key=error.key or key, config=config if error.config is None else error.config
-    )
 
 
 def unsupported(target: Target, what: str) -> StorageError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from polystore.backends.target import Target
 from polystore.core.outcome import Outcome, Success
 from polystore.files.asking import stat_of
 from polystore.files.streaming import same_bytes
-from polystore.files.target import Target
 
 __all__ = ["etag_of", "is_as_copied"]
 

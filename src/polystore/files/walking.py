@@ -8,12 +8,13 @@ from typing import Literal, TypeVar
 from attrs import frozen
 
 from polystore.backends.keyfolders import with_reason
+from polystore.backends.target import Target, located
 from polystore.boundary import guarded
 from polystore.core.errors import NotADirectory, NotAFile, NotFound, PermissionDenied, StorageError
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import Child, Page
-from polystore.files.target import Target, located, unsupported
+from polystore.files.target import unsupported
 
 __all__ = ["Below", "Found", "children", "direct_files", "has_listing", "is_own", "pages", "walked"]
 

@@ -94,7 +94,7 @@ def from_spec(
     >>> from_spec(spec).failure().where
     '$.pipeline[0].convert.casting'
     >>> from_spec({"load": {"source": {"disk": {"root": "/data"}}}}).unwrap()
-    Load(source=DiskConfig(root='/data', ...), format=None, lazy=False)
+    Load(source=DiskConfig(root='/data', ...), format=None, lazy=False, region=None)
     """
     from polystore.steps.spec_kinds import NotInSpecError, Tagged
     from polystore.steps.spec_reading import at, reader
