@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
+from polystore.backends.zarr.elements.codecs import Chain
 from polystore.backends.zarr.elements.grid import Grid, Place
 from polystore.backends.zarr.elements.shard import IndexForm
 from polystore.core.outcome import Outcome
 from polystore.core.payload import HostArray, Json
-from polystore.core.records import Buffer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,19 +31,6 @@ class Documents:
     zarr_format: Literal[2, 3]
     fields: Mapping[str, Json]
     attributes: Mapping[str, Json]
-
-
-@frozen
-class Chain:
-    """The codecs of one chunk, as functions that let go of Python's lock where it counts.
-
-    - `encode(chunk)`: a C-ordered array of the chunk's whole shape as bytes.
-    - `decode(content, into)`: fill a C-ordered array of the chunk's whole shape. `ValueError` for
-      bytes that are none (a wrong checksum, length or stream).
-    """
-
-    encode: Callable[[HostArray], Sequence[Buffer]]
-    decode: Callable[[memoryview, HostArray], None]
 
 
 @frozen
@@ -72,5 +59,20 @@ class ArrayMeta:
 
 
 def array_meta(documents: Documents) -> Outcome[ArrayMeta]:
-    """Give what the documents of an array say; `Corrupt` or `UnsupportedPayload` if they cannot."""
-    raise NotImplementedError
+    """Give what the documents of an array say, without reading any of its elements.
+
+    `Corrupt` for what contradicts itself or the specification, `UnsupportedPayload` for what nobody
+    here can read. How large it says that the array is does not matter.
+
+    >>> fields = {
+    ...     "shape": [4, 6], "data_type": "uint16", "fill_value": 0,
+    ...     "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2, 6]}},
+    ...     "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes"}],
+    ... }
+    >>> meta = array_meta(Documents("array", 3, fields, {})).unwrap()
+    >>> meta.grid.files, meta.dtype, meta.file_name((1, 0))
+    ((2, 1), dtype('uint16'), 'c/1/0')
+    """
+    from polystore.backends.zarr.elements.interpret import interpreted
+
+    return interpreted(documents)

@@ -1,0 +1,312 @@
+"""The fields of an array's documents, of Zarr v3 and of v2, as what they mean."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from attrs import frozen
+
+from polystore.backends.zarr.elements.codecs import (
+    CHECKSUM,
+    Chain,
+    Settle,
+    chain_of,
+    swapped,
+    trimmed,
+)
+from polystore.backends.zarr.elements.compressors import Step, compressor_of_v2, compressor_of_v3
+from polystore.backends.zarr.elements.grid import Grid, Place
+from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
+from polystore.backends.zarr.elements.parsing import (
+    NARROW,
+    dtype_of,
+    fill_of,
+    is_extended,
+    is_ordered,
+)
+from polystore.backends.zarr.elements.shard import IndexForm
+from polystore.core.errors import Corrupt, StorageError, UnsupportedPayload
+from polystore.core.outcome import Outcome, catch, guard
+from polystore.core.payload import HostArray, Json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["RAISED", "beyond", "damaged", "interpreted"]
+
+_NDIM_MAX = 32  # NumPy has 64 since its version 2
+_LENGTH_MAX = 2**63 - 1
+
+_FIELDS = frozenset(
+    (
+        "zarr_format",
+        "node_type",
+        "shape",
+        "data_type",
+        "chunk_grid",
+        "chunk_key_encoding",
+        "fill_value",
+        "codecs",
+        "dimension_names",
+        "storage_transformers",
+    )
+)
+
+RAISED: tuple[type[Exception], ...] = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+)
+"""What parsing raises on metadata that it cannot read, zarr-python's too."""
+
+_Named: TypeAlias = tuple[str, Mapping[str, Json]]
+
+
+def interpreted(documents: Documents) -> Outcome[ArrayMeta]:
+    """Give what the documents of an array say: `array_meta` is this."""
+    by_version = _meta_of_v3 if documents.zarr_format == 3 else _meta_of_v2
+    return guard(
+        lambda: by_version(documents),
+        catch(NotImplementedError, lambda error: beyond(str(error))),
+        # Of codecs beyond the specification; raised only where the user made warnings errors.
+        catch(Warning, lambda warning: beyond(str(warning))),
+        *(catch(kind, damaged) for kind in RAISED),
+    )
+
+
+def beyond(reason: str) -> StorageError:
+    """Give the error for an array that is perhaps in order, and that nobody here can read."""
+    return UnsupportedPayload(
+        "",
+        None,
+        f"This array cannot be read: {reason}.",
+        "Install the package that teaches it to zarr-python, or convert it where it was made.",
+    )
+
+
+def damaged(error: Exception) -> StorageError:
+    """Give the error for metadata that contradicts itself or the specification."""
+    reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    return Corrupt(
+        "", None, f"The metadata of this array is damaged: {reason}.", "Save it from its source."
+    )
+
+
+def _meta_of_v3(documents: Documents) -> ArrayMeta:
+    fields = documents.fields
+    _refuse_unknown(fields)
+    shape = _lengths(fields["shape"], 0)
+    grid_name, grid = _named(fields["chunk_grid"])
+    if grid_name != "regular":
+        raise NotImplementedError(f"its chunks are no regular grid, but {grid_name!r}")
+    file = _steps(grid["chunk_shape"], shape)
+    shards = _shards([_named(codec) for codec in _list(fields["codecs"])], file, shape)
+    found = _elements_of_v3(fields, shards.codecs, _is_dense(documents.attributes))
+    return ArrayMeta(
+        Grid(shape, file, shards.chunk),
+        *(found or _by_zarr_python(documents)),
+        dense=_is_dense(documents.attributes),
+        file_name=_file_name(*_named(fields["chunk_key_encoding"])),
+        axes=_axes(fields.get("dimension_names"), len(shape)),
+        documents=documents,
+        index=shards.index,
+    )
+
+
+def _meta_of_v2(documents: Documents) -> ArrayMeta:
+    fields = documents.fields
+    shape = _lengths(fields["shape"], 0)
+    chunk = _steps(fields["chunks"], shape)
+    return ArrayMeta(
+        Grid(shape, chunk, chunk),
+        *(_elements_of_v2(fields, len(shape)) or _by_zarr_python(documents)),
+        dense=_is_dense(documents.attributes),
+        file_name=_file_name("v2", {"separator": fields.get("dimension_separator", ".")}),
+        axes=(),
+        documents=documents,
+    )
+
+
+def _refuse_unknown(fields: Mapping[str, Json]) -> None:
+    for name in fields.keys() - _FIELDS:
+        value = fields[name]
+        if not isinstance(value, Mapping) or value.get("must_understand") is not False:
+            raise NotImplementedError(f"it has the field {name!r}, which a reader must understand")
+    if fields.get("storage_transformers"):
+        raise NotImplementedError("it has storage transformers")
+
+
+def _lengths(value: Json, least: int) -> tuple[int, ...]:
+    found = _list(value)
+    lengths = tuple(it for it in found if isinstance(it, int) and not isinstance(it, bool))
+    if len(lengths) < len(found) or not all(least <= it <= _LENGTH_MAX for it in lengths):
+        raise ValueError("a length is none")
+    if len(lengths) > _NDIM_MAX:
+        raise NotImplementedError(f"it has {len(lengths)} axes, and NumPy at most {_NDIM_MAX}")
+    return lengths
+
+
+def _steps(value: Json, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the lengths of a chunk or file; where the array has none, some write 0."""
+    steps = _lengths(value, 0)
+    if len(steps) != len(shape):
+        raise ValueError("its chunks have another number of axes than its shape")
+    if any(step == 0 < length for step, length in zip(steps, shape, strict=True)):
+        raise ValueError("a chunk is empty")
+    return tuple(max(1, step) for step in steps)
+
+
+def _list(value: Json) -> Sequence[Json]:
+    if not isinstance(value, list):
+        raise ValueError(f"a {type(value).__name__} stands where a list should be")
+    return cast("list[Json]", value)
+
+
+def _named(value: Json) -> _Named:
+    """Give the name and the configuration of an extension point, which may be a name alone."""
+    if isinstance(value, str):
+        return value, {}
+    name = value.get("name") if isinstance(value, Mapping) else None
+    options = value.get("configuration", {}) if isinstance(value, Mapping) else None
+    if isinstance(name, str) and isinstance(options, Mapping):
+        return name, options
+    raise ValueError("a part of it has no name")
+
+
+def _axes(names: Json, ndim: int) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    found = _list(names)
+    if len(found) != ndim or not all(isinstance(name, str | None) for name in found):
+        raise ValueError("its dimension_names are not one for each axis")
+    axes = tuple(name for name in found if isinstance(name, str))
+    return axes if len(axes) == ndim else ()
+
+
+def _is_dense(attributes: Mapping[str, Json]) -> bool:
+    ours = attributes.get("polystore")
+    return isinstance(ours, Mapping) and ours.get("dense") is True
+
+
+def _file_name(encoding: str, options: Mapping[str, Json]) -> Callable[[Place], str]:
+    if encoding not in ("default", "v2"):
+        raise NotImplementedError(f"its files are named by {encoding!r}")
+    separator = options.get("separator", "/" if encoding == "default" else ".")
+    if separator not in ("/", "."):
+        raise ValueError("the separator in the names of its files is neither / nor .")
+    return partial(_default_name if encoding == "default" else _v2_name, str(separator))
+
+
+def _default_name(separator: str, place: Place) -> str:
+    return separator.join(("c", *map(str, place)))
+
+
+def _v2_name(separator: str, place: Place) -> str:
+    return separator.join(map(str, place)) or "0"
+
+
+@frozen
+class _Shards:
+    """The codecs of a chunk, `None` if they are not for us; its shape; the form of the index."""
+
+    codecs: Sequence[_Named] | None
+    chunk: tuple[int, ...]
+    index: IndexForm | None = None
+
+
+def _shards(codecs: Sequence[_Named], file: tuple[int, ...], shape: tuple[int, ...]) -> _Shards:
+    if all(name != "sharding_indexed" for name, _ in codecs):
+        return _Shards(codecs, file)
+    if len(codecs) > 1:
+        return _Shards(None, file)
+    options = codecs[0][1]
+    chunk = _steps(options["chunk_shape"], shape)
+    if any(long % short for long, short in zip(file, chunk, strict=True)):
+        raise ValueError("its shards are no multiple of their chunks")
+    location = options.get("index_location", "end")
+    if location not in ("start", "end"):
+        raise ValueError("the index of its shards is neither at the start nor at the end")
+    inner = [_named(codec) for codec in _list(options["codecs"])]
+    index = [_named(codec) for codec in _list(options.get("index_codecs", ["bytes", "crc32c"]))]
+    names = [name for name, _ in index]
+    if names not in (["bytes"], ["bytes", "crc32c"]):
+        return _Shards(None, chunk)
+    byte_order = ">" if index[0][1].get("endian") == "big" else "<"
+    return _Shards(inner, chunk, IndexForm(location == "start", len(names) > 1, byte_order))
+
+
+_Elements: TypeAlias = "tuple[np.dtype[Any], Chain | None, HostArray]"
+
+
+def _elements_of_v3(
+    fields: Mapping[str, Json], codecs: Sequence[_Named] | None, ours: bool
+) -> _Elements | None:
+    """Give the data type, the codecs and the fill value; `None` if zarr-python has to."""
+    if not codecs or codecs[0][0] != "bytes":
+        return None
+    dtype = dtype_of(fields["data_type"], 3)
+    steps = [_step(name, options, dtype.itemsize) for name, options in codecs[1:]]
+    if dtype.hasobject or dtype.itemsize == 0:
+        return None
+    endian = codecs[0][1].get("endian", "little")
+    if endian not in ("big", "little"):
+        raise ValueError("its byte order is neither big nor little")
+    is_big = endian == "big" and is_ordered(dtype)
+    keeps = is_big and ours and not is_extended(dtype)  # the byte order of the array that was saved
+    if keeps:
+        dtype = dtype.newbyteorder(">")
+    known = [step for step in steps if step is not None]
+    settle = swapped if is_big and not keeps else None
+    chain = chain_of(known, settle or _trim(dtype)) if len(known) == len(steps) else None
+    if chain is None:
+        return None
+    return dtype, chain, fill_of(dtype, fields["data_type"], fields["fill_value"], 3)
+
+
+def _step(name: str, options: Mapping[str, Json], itemsize: int) -> Step | None:
+    return CHECKSUM if name == "crc32c" else compressor_of_v3(name, options, itemsize)
+
+
+def _trim(dtype: np.dtype[Any]) -> Settle | None:
+    bits = NARROW.get(dtype.name)
+    return None if bits is None else trimmed(bits, dtype.name.startswith("int"))
+
+
+def _elements_of_v2(fields: Mapping[str, Json], ndim: int) -> _Elements | None:
+    """Give the data type, the codec and the fill value; `None` if zarr-python has to."""
+    if fields.get("order", "C") not in ("C", "F"):
+        raise ValueError("its order is neither C nor F")
+    if fields.get("filters") or (fields.get("order", "C") == "F" and ndim > 1):
+        return None
+    if fields["dtype"] == "|O":
+        return None
+    dtype = dtype_of(fields["dtype"], 2)
+    if dtype.hasobject or dtype.itemsize == 0:
+        return None
+    options = fields.get("compressor")
+    steps: list[Step] = []
+    if options is not None:
+        if not isinstance(options, Mapping):
+            raise ValueError("its compressor has no name")
+        step = compressor_of_v2(options, dtype.itemsize)
+        if step is None:
+            return None
+        steps.append(step)
+    chain = chain_of(steps, _trim(dtype))
+    return dtype, chain, fill_of(dtype, fields["dtype"], fields.get("fill_value"), 2)
+
+
+def _by_zarr_python(documents: Documents) -> _Elements:
+    from polystore.backends.zarr.elements.pythonstore import described
+
+    dtype, fill = described(documents)
+    return dtype, None, fill

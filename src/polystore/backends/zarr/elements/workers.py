@@ -1,0 +1,74 @@
+"""The work of one read or write on all cores: one level of parallelism at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["SMALL", "run_all"]
+
+SMALL = 2**20
+"""Bytes of elements below which threads cost more than they save."""
+
+
+def run_all(tasks: Iterable[Callable[[], object]], nbytes: int) -> None:
+    """Run tasks, in threads where they are worth it; raises what the first one to fail raised.
+
+    `nbytes` is how much the tasks work on. Fewer than `SMALL` are run in the caller's thread, and
+    so is all that comes from another thread than the main one, or from a process of a pool: those
+    who made these have already given the cores their work. Tasks are taken from the iterable as
+    they are needed, by one thread at a time; after a failure, no more are begun, and it is raised
+    when none is under way any more.
+
+    >>> done = []
+    >>> run_all([lambda: done.append(1), lambda: done.append(2)], 0)
+    >>> done
+    [1, 2]
+    """
+    workers = os.cpu_count() or 1
+    if nbytes < SMALL or workers == 1 or not _is_alone():
+        for task in tasks:
+            task()
+        return
+    _in_threads(iter(tasks), workers)
+
+
+def _is_alone() -> bool:
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    processes = sys.modules.get("multiprocessing.process")
+    return processes is None or processes.parent_process() is None
+
+
+def _in_threads(tasks: Iterator[Callable[[], object]], workers: int) -> None:
+    lock = threading.Lock()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        while True:
+            try:
+                with lock:
+                    task = None if failures else next(tasks, None)
+                if task is None:
+                    return
+                task()
+            except BaseException as failure:  # noqa: BLE001 - raised in the caller's thread
+                failures.append(failure)
+                return
+
+    threads = [threading.Thread(target=work, name="polystore-zarr") for _ in range(workers)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException as interrupt:  # Ctrl-C: nothing may be written or read behind it
+        failures.append(interrupt)
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
+        raise
+    if failures:
+        raise failures[0]
