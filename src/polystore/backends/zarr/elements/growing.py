@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from polystore.backends.zarr.elements.grid import Place
 from polystore.backends.zarr.elements.meta import ArrayMeta
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["GrowingShard", "Put", "full_chunk", "part_of", "plain_files", "shard_files"]
+__all__ = ["GrowingShard", "Put", "full_chunk", "is_of", "part_of", "plain_files", "shard_files"]
 
 Put = Callable[[Place, Place, Sequence[Buffer]], None]
 """Takes an encoded chunk: of which file, which chunk of it, and its bytes. Raises `OSError`."""
@@ -120,15 +120,21 @@ def part_of(array: HostArray, box: Box) -> HostArray:
     return array[region_of(box)] if box else array
 
 
+def is_of(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:
+    """Whether two data types are one but for the byte order."""
+    return dtype == other or dtype.newbyteorder("=") == other.newbyteorder("=")
+
+
 def full_chunk(part: HostArray, meta: ArrayMeta) -> HostArray:
     """Give what is in a chunk as a C-ordered array of its whole shape: shared where it is one.
 
-    Beyond the part, it is filled with the array's fill value.
+    Beyond the part, it is filled with the array's fill value. The part may have the other byte
+    order.
     """
     import numpy as np
 
     if part.shape == meta.grid.chunk:
-        return np.ascontiguousarray(part).reshape(part.shape)  # it gives 0-d arrays an axis
+        return np.ascontiguousarray(part, meta.dtype).reshape(part.shape)  # 0-d ones get an axis
     chunk = np.full(meta.grid.chunk, meta.fill, meta.dtype)
     chunk[tuple(map(slice, part.shape))] = part
     return chunk

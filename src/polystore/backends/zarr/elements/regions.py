@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from polystore.backends.zarr.elements.grid import Grid
+from polystore.backends.zarr.elements.growing import is_of
 from polystore.backends.zarr.elements.units import UNIT_BYTES, unit_boxes, unit_shape
 from polystore.backends.zarr.elements.workers import run_all
 from polystore.core.errors import Corrupt, StorageError
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import HostArray, LazyArray, is_host_array
-from polystore.core.region import Box, lengths, region_of
+from polystore.core.region import Box, lengths, region_of, whole
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Tasks", "write_regions"]
+__all__ = ["Tasks", "read_whole", "write_regions"]
 
 Tasks = Callable[[Box, HostArray], Iterator[Callable[[], None]]]
 """Gives the tasks that write a part of an array: the box that it is in, and its elements."""
@@ -60,6 +61,12 @@ def write_regions(
     return Failure(failures[0]) if failures else Success(None)
 
 
+def read_whole(source: LazyArray, dtype: np.dtype[Any]) -> Outcome[HostArray]:
+    """Read all of a lazy array at once, checked as `write_regions` does."""
+    box = whole(source.spec.shape)
+    return _checked(source.read(region_of(box)), box, dtype)
+
+
 def _next_read(source: LazyArray, dtype: np.dtype[Any], boxes: Iterator[Box]) -> _Reading | None:
     box = next(boxes, None)
     return None if box is None else _Reading(source, dtype, box)
@@ -97,7 +104,7 @@ def _checked(found: Outcome[HostArray], box: Box, dtype: np.dtype[Any]) -> Outco
     block = found.unwrap()
     if not is_host_array(block):
         return Failure(_misread(box, f"a {type(block).__name__}"))
-    if block.shape != lengths(box) or block.dtype != dtype:
+    if block.shape != lengths(box) or not is_of(block.dtype, dtype):
         return Failure(_misread(box, f"one of the shape {block.shape} and dtype {block.dtype}"))
     return found
 

@@ -12,19 +12,22 @@ from polystore.backends.zarr.elements.grid import Place, covered, inside, overla
 from polystore.backends.zarr.elements.growing import (
     Put,
     full_chunk,
+    is_of,
     part_of,
     plain_files,
     shard_files,
 )
 from polystore.backends.zarr.elements.meta import ArrayMeta, Chain
-from polystore.backends.zarr.elements.regions import write_regions
+from polystore.backends.zarr.elements.pythonstore import write_by_zarr_python
+from polystore.backends.zarr.elements.regions import read_whole, write_regions
+from polystore.backends.zarr.elements.rewriting import rewrite
 from polystore.backends.zarr.elements.workers import run_all
 from polystore.backends.zarr.tree import Files
 from polystore.core.outcome import Outcome, Success, is_successful
 from polystore.core.payload import HostArray, LazyArray
 from polystore.core.region import Box, lengths, whole
 
-__all__ = ["ArrayWriter", "array_writer", "write_elements"]
+__all__ = ["ArrayWriter", "array_writer", "rewrite", "write_elements"]
 
 _TASK_BYTES = 2**20  # smaller chunks are written several at a time
 
@@ -49,7 +52,8 @@ def array_writer(files: Files, meta: ArrayMeta, below: str = "") -> ArrayWriter:
     """Give a writer of the elements of a new array, whose chain must be known.
 
     `below` is `""`, or the path of the array below the node with a slash at its end. A block must
-    have the dtype of the array. Chunks that reach beyond the array are filled with its fill value.
+    have the dtype of the array, in either byte order. Chunks that reach beyond the array are filled
+    with its fill value.
     """
     if meta.chain is None:
         raise ValueError("the codecs of this array are zarr-python's")
@@ -83,7 +87,7 @@ class _Blocks:
 
 
 def _refuse_others(meta: ArrayMeta, box: Box, block: HostArray) -> None:
-    if block.dtype != meta.dtype:
+    if not is_of(block.dtype, meta.dtype):
         raise ValueError(f"a block of {block.dtype}, and the array is of {meta.dtype}")
     for part, step, length in zip(box, meta.grid.chunk, meta.grid.shape, strict=True):
         if part.start % step or part.stop > length or (part.stop % step and part.stop != length):
@@ -97,10 +101,11 @@ def write_elements(
 
     A lazy array is read region by region, one after the other, while what was read before is
     encoded: memory holds about 100 MiB of it. What its `read` says where it fails comes back as it
-    is; `Corrupt` where it gives an array of another shape or dtype.
+    is; `Corrupt` where it gives an array of another shape or dtype. What zarr-python has to write,
+    such as strings of any length, is read whole.
     """
     if meta.chain is None:
-        raise NotImplementedError
+        return _by_zarr_python(files, meta, source, below)
     writer = array_writer(files, meta, below)
     tasks_of = partial(_encoding, writer, meta)
     if isinstance(source, LazyArray):
@@ -111,6 +116,15 @@ def write_elements(
         run_all(tasks_of(whole(meta.grid.shape), source), source.nbytes)
     writer.finish()
     return Success(None)
+
+
+def _by_zarr_python(
+    files: Files, meta: ArrayMeta, source: HostArray | LazyArray, below: str
+) -> Outcome[None]:
+    everything = (
+        read_whole(source, meta.dtype) if isinstance(source, LazyArray) else Success(source)
+    )
+    return everything.map(lambda array: write_by_zarr_python(files, meta, array, below))
 
 
 def _encoding(
