@@ -8,7 +8,7 @@ the first few resolutions, and further ones are made from the last of those as i
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -111,17 +111,17 @@ def write_levels(
     read = _reader(source, levels[0])
     grids = [level.plan.meta.grid for level in levels]
     blocks = source.spec.blocks if isinstance(source, LazyArray) else None
-    first = 0
+    first, is_stored = 0, False
     while True:
         tiling = next_tiling(grids, first, blocks, _itemsize(levels))
-        job = _Pass(files, levels, tiling, how, sampler, read)
+        job = _Pass(files, levels, tiling, how, sampler, read, is_stored)
         try:
             _written(job)
         except _Stop as stop:
             return Failure(stop.error)
         if tiling.last == len(levels) - 1:
             return Success(None)
-        first, blocks = tiling.last, None
+        first, is_stored, blocks = tiling.last, True, None
         read = partial(_stored, files, levels[first])
 
 
@@ -131,7 +131,10 @@ def _itemsize(levels: Sequence[PlannedLevel]) -> int:
 
 @frozen
 class _Pass:
-    """One way through an image: from level `tiling.first`, as `read` gives it, to `tiling.last`."""
+    """One way through an image: from level `tiling.first`, as `read` gives it, to `tiling.last`.
+
+    Unless the first `is_stored`, it is written too.
+    """
 
     files: Files
     levels: Sequence[PlannedLevel]
@@ -139,11 +142,12 @@ class _Pass:
     how: Downsampling
     sampler: Sampler | None
     read: _Read
+    is_stored: bool
 
 
 def _written(job: _Pass) -> None:
     tiling, levels = job.tiling, job.levels
-    made = range(tiling.first if tiling.first == 0 else tiling.first + 1, tiling.last + 1)
+    made = range(tiling.first + job.is_stored, tiling.last + 1)
     nbytes = tiling.size * _itemsize(levels)
     if tiling.count == 1:  # the cores share its chunks instead
         for number, block, start in _resolutions(job, next(tiling.boxes())):
@@ -211,9 +215,7 @@ def _checked(block: HostArray, box: Box, dtype: np.dtype[Any]) -> Outcome[HostAr
 
 
 def _stored(files: Files, level: PlannedLevel, box: Box) -> Outcome[HostArray]:
-    meta = level.plan.meta
-    nbytes = math.prod(lengths(box)) * meta.dtype.itemsize
-    return read_elements(files, meta, box, nbytes, level.below).outcome
+    return read_elements(files, level.plan.meta, box, sys.maxsize, level.below).outcome
 
 
 def write_documents(files: Files, below: str, documents: Mapping[str, bytes]) -> None:

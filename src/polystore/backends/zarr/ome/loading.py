@@ -53,7 +53,8 @@ def stored_image(files: Files, documents: Documents) -> Seen[StoredImage]:
     if not is_successful(found):
         return Seen(Failure(found.failure()))
     image = evolve(found.unwrap(), others=_without_ours(found.unwrap().others))
-    notes = notes_in({"attributes": documents.attributes})
+    ours = {name: documents.attributes[name] for name in (OURS,) if name in documents.attributes}
+    notes = notes_in(evolve(documents, attributes=ours))
     if not is_successful(notes):
         return Seen(Failure(notes.failure()))
     meta = level_meta(files, image, image.levels[0])
