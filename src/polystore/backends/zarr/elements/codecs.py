@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
 
-from polystore.backends.zarr.elements.compressors import Step
+from polystore.backends.zarr.elements.compressors import CHECKSUM, Step
 from polystore.core.payload import HostArray, bytes_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from polystore.core.records import Buffer
 
-__all__ = ["CHECKSUM", "Chain", "Settle", "chain_of", "longest", "swapped", "trimmed"]
+__all__ = ["Chain", "Settle", "chain_of", "longest", "swapped", "trimmed"]
 
 Settle: TypeAlias = Callable[[HostArray], HostArray]
 """Makes elements what they should be where the bytes alone are not, in place."""
@@ -34,49 +37,39 @@ class Chain:
     decode: Callable[[memoryview, HostArray], None]
 
 
-CHECKSUM = Step(None, None)
-"""crc32c: four bytes after those that they are of."""
-
-
 def chain_of(steps: Sequence[Step], settle: Settle | None = None) -> Chain | None:
     """Give the codecs of a chunk: its elements as they are in memory, then each step.
 
     `settle` changes the elements in place after they are decoded, and before they are encoded.
     `None` for more than one compressor, because nothing says how long it is between the two.
     """
-    compressors = [number for number, step in enumerate(steps) if step.decode is not None]
+    compressors = [step for step in steps if step is not CHECKSUM]
     if len(compressors) > 1:
         return None
-    at = compressors[0] if compressors else len(steps)
-    inner = at
-    outer = len(steps) - at - len(compressors)
-    step = steps[at] if compressors else None
+    inner = steps.index(compressors[0]) if compressors else len(steps)
+    outer = len(steps) - inner - len(compressors)
+    compressor = compressors[0] if compressors else None
 
     def encode(chunk: HostArray) -> Sequence[Buffer]:
-        parts: list[Buffer] = [bytes_of(chunk if settle is None else settle(chunk.copy()))]
-        for _ in range(inner):
-            parts.append(_crc(parts))
-        if step is not None and step.encode is not None:
-            parts = [step.encode(parts[0] if len(parts) == 1 else b"".join(parts))]
-        for _ in range(outer):
-            parts.append(_crc(parts))
-        return parts
+        content: Buffer = bytes_of(chunk if settle is None else settle(chunk.copy()))
+        parts = _with_checksums([content], inner)
+        if compressor is not None:
+            parts = [compressor.encode(parts[0] if len(parts) == 1 else b"".join(parts))]
+        return _with_checksums(parts, outer)
 
     def decode(content: memoryview, into: HostArray) -> None:
-        for _ in range(outer):
-            content = _checked(content)
-        target = bytes_of(into)
-        if step is None or step.decode is None:
-            content = _unwrapped(content, inner)
+        content, target = _without_checksums(content, outer), bytes_of(into)
+        if compressor is not None and not inner:
+            compressor.decode(content, target)
+        else:
+            if compressor is not None:
+                scratch = memoryview(bytearray(len(target) + inner * _CRC))
+                compressor.decode(content, scratch)
+                content = scratch
+            content = _without_checksums(content, inner)
             if len(content) != len(target):
                 raise ValueError(f"it has {len(content)} bytes, not {len(target)}")
             target[:] = content
-        elif inner:
-            scratch = memoryview(bytearray(len(target) + inner * _CRC))
-            step.decode(content, scratch)
-            target[:] = _unwrapped(scratch, inner)
-        else:
-            step.decode(content, target)
         if settle is not None:
             settle(into)
 
@@ -118,36 +111,34 @@ def longest(nbytes: int) -> int:
     return 2 * nbytes + 2**16
 
 
-def _crc(parts: Sequence[Buffer]) -> bytes:
+def _with_checksums(parts: Sequence[Buffer], times: int) -> Sequence[Buffer]:
     import google_crc32c
 
-    value = 0
-    for part in parts:
-        value = google_crc32c.extend(value, _as_bytes(part))
-    return value.to_bytes(_CRC, "little")
+    for _ in range(times):
+        value = 0
+        for part in parts:
+            value = google_crc32c.extend(value, _as_bytes(part))
+        parts = [*parts, value.to_bytes(_CRC, "little")]
+    return parts
 
 
-def _as_bytes(part: Buffer) -> Buffer:
+def _as_bytes(part: Buffer) -> bytes | NDArray[np.uint8]:
     """Give bytes as google_crc32c takes them: of what can be written to, only NumPy's arrays."""
     if isinstance(part, bytes):
         return part
     import numpy as np
 
-    return np.frombuffer(part, np.uint8)
+    return np.frombuffer(memoryview(part), np.uint8)
 
 
-def _unwrapped(content: memoryview, times: int) -> memoryview:
-    for _ in range(times):
-        content = _checked(content)
-    return content
-
-
-def _checked(content: memoryview) -> memoryview:
-    """Give the bytes before a checksum; `ValueError` if it is not theirs."""
+def _without_checksums(content: memoryview, times: int) -> memoryview:
+    """Give the bytes before their checksums; `ValueError` if these are not theirs."""
     import google_crc32c
 
-    body, checksum = content[:-_CRC], content[-_CRC:]
-    found = google_crc32c.value(_as_bytes(body)) if body else 0
-    if len(checksum) < _CRC or found != int.from_bytes(checksum, "little"):
-        raise ValueError("its checksum is wrong")
-    return body
+    for _ in range(times):
+        body, checksum = content[:-_CRC], content[-_CRC:]
+        found = google_crc32c.value(_as_bytes(body)) if body else 0
+        if len(checksum) < _CRC or found != int.from_bytes(checksum, "little"):
+            raise ValueError("its checksum is wrong")
+        content = body
+    return content

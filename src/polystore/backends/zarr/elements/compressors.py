@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from attrs import frozen
 
@@ -13,7 +13,7 @@ from polystore.core.payload import Json
 if TYPE_CHECKING:
     from polystore.core.records import Buffer
 
-__all__ = ["Step", "compressor_of_v2", "compressor_of_v3"]
+__all__ = ["CHECKSUM", "Step", "compressor_of_v2", "compressor_of_v3"]
 
 Encode: TypeAlias = "Callable[[Buffer], bytes]"
 Decode: TypeAlias = Callable[[memoryview, memoryview], None]
@@ -31,13 +31,22 @@ _WINDOW = 2**16
 
 @frozen
 class Step:
-    """A codec from bytes to bytes; `None` in the place of both functions is the checksum.
+    """A codec from bytes to bytes. `decode` fills its second argument, or raises `ValueError`."""
 
-    `decode` fills its second argument to its end, or raises `ValueError`.
-    """
+    encode: Encode
+    decode: Decode
 
-    encode: Encode | None
-    decode: Decode | None
+
+def _no_encoder(content: Buffer) -> bytes:
+    raise NotImplementedError
+
+
+def _no_decoder(content: memoryview, into: memoryview) -> None:
+    raise NotImplementedError
+
+
+CHECKSUM = Step(_no_encoder, _no_decoder)
+"""crc32c, four bytes after those that it is of: `chain_of` knows how."""
 
 
 def compressor_of_v3(name: str, options: Mapping[str, Json], itemsize: int) -> Step | None:
@@ -49,7 +58,7 @@ def compressor_of_v3(name: str, options: Mapping[str, Json], itemsize: int) -> S
         shuffle = options.get("shuffle", "noshuffle")
         if shuffle not in _BLOSC_SHUFFLES:
             raise ValueError(f"Blosc has no shuffle {shuffle!r}")
-        return _blosc(options, _BLOSC_SHUFFLES[cast("str", shuffle)], itemsize)
+        return _blosc(options, _BLOSC_SHUFFLES[str(shuffle)], itemsize)
     if name == "zstd":
         return _zstd(_number(options, "level", 0), options.get("checksum") is True)
     if name == "gzip":
@@ -143,7 +152,7 @@ def _zstd_decode(content: memoryview, into: memoryview) -> None:
 
 def _zstd_content(content: memoryview) -> int | None:
     """Give how much the first frame says that it holds; `None` if it does not say so."""
-    if len(content) < 6 or content[:4] != _ZSTD_MAGIC:
+    if len(content) < 6 or bytes(content[:4]) != _ZSTD_MAGIC:
         return None
     flags = content[4]
     is_single = bool(flags & 0x20)

@@ -20,10 +20,7 @@ __all__ = ["DOCUMENT_MAX", "documents_in"]
 DOCUMENT_MAX = 64 * 2**20
 """Bytes. Attributes can be long; a longer document is refused before it is read."""
 
-_V2: tuple[tuple[str, Literal["array", "group"]], ...] = (
-    (".zarray", "array"),
-    (".zgroup", "group"),
-)
+_KINDS: tuple[Literal["array", "group"], ...] = ("array", "group")
 
 
 def documents_in(files: Files, below: str = "") -> Outcome[Documents | None]:
@@ -38,8 +35,8 @@ def documents_in(files: Files, below: str = "") -> Outcome[Documents | None]:
     document = found.unwrap()
     if document is not None:
         return _of_v3(document, f"{below}zarr.json")
-    for name, kind in _V2:
-        found = _mapping_in(files, f"{below}{name}")
+    for kind in _KINDS:
+        found = _mapping_in(files, f"{below}.z{kind}")
         if not is_successful(found):
             return Failure(found.failure())
         document = found.unwrap()
@@ -53,10 +50,12 @@ def _of_v3(document: dict[str, Json], path: str) -> Outcome[Documents | None]:
     if version != 3 or isinstance(version, bool):
         return Failure(_other_version(path, version))
     attributes = document.pop("attributes", {})
-    if (kind != "array" and kind != "group") or not isinstance(attributes, Mapping):
-        what = "the attributes are no object" if kind in ("array", "group") else "no kind of node"
-        return Failure(_damaged(path, what))
-    return Success(Documents(kind, 3, document, attributes))
+    if not isinstance(attributes, Mapping):
+        return Failure(_damaged(path, "its attributes are no object"))
+    for known in _KINDS:
+        if kind == known:
+            return Success(Documents(known, 3, document, attributes))
+    return Failure(_damaged(path, "it says of no kind of node that it is of"))
 
 
 def _of_v2(

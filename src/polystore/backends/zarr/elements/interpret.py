@@ -5,19 +5,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import frozen
 
-from polystore.backends.zarr.elements.codecs import (
+from polystore.backends.zarr.elements.codecs import Chain, Settle, chain_of, swapped, trimmed
+from polystore.backends.zarr.elements.compressors import (
     CHECKSUM,
-    Chain,
-    Settle,
-    chain_of,
-    swapped,
-    trimmed,
+    Step,
+    compressor_of_v2,
+    compressor_of_v3,
 )
-from polystore.backends.zarr.elements.compressors import Step, compressor_of_v2, compressor_of_v3
 from polystore.backends.zarr.elements.grid import Grid, Place
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
 from polystore.backends.zarr.elements.parsing import (
@@ -168,7 +166,7 @@ def _steps(value: Json, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _list(value: Json) -> Sequence[Json]:
     if not isinstance(value, list):
         raise ValueError(f"a {type(value).__name__} stands where a list should be")
-    return cast("list[Json]", value)
+    return value
 
 
 def _named(value: Json) -> _Named:

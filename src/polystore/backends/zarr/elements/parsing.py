@@ -87,7 +87,8 @@ def _named(name: str) -> np.dtype[Any]:
     if name in EXTENDED:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, name))
+        extended: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return extended
     return np.dtype(name).newbyteorder("<")
 
 
@@ -162,7 +163,8 @@ def _fill(dtype: np.dtype[Any], value: Json) -> HostArray | None:
     if kind == "c" and isinstance(value, list) and len(value) == 2:
         parts = [_float(np.dtype(f"{dtype.str[0]}f{dtype.itemsize // 2}"), it) for it in value]
         if parts[0] is not None and parts[1] is not None:
-            return np.stack((parts[0], parts[1])).view(dtype)[0].reshape(())
+            pair: HostArray = np.stack((parts[0], parts[1])).view(dtype)
+            return pair.reshape(())
     if kind == "V" and dtype.names is None and isinstance(value, list):
         content = bytes(cast("list[int]", value))
         return np.frombuffer(content, dtype).reshape(()) if len(content) == dtype.itemsize else None

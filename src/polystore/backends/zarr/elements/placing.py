@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import cast
 
 from attrs import field, frozen
 
@@ -70,8 +71,9 @@ def read_part(source: Readable, start: int, stop: int) -> memoryview:
 def _target(job: Job, part: Box) -> HostArray:
     """Give the place of a part of the array, as far as it is wanted."""
     wanted = inside(overlap(part, job.box), tuple(indices.start for indices in job.box))
-    target: HostArray = job.into[(*region_of(wanted), ...)]
-    return target
+    # Without the ellipsis, what an array without axes gives is no array.
+    index = cast("tuple[slice, ...]", (*region_of(wanted), ...))
+    return job.into[index]
 
 
 def fill(job: Job, part: Box, reason: str) -> None:

@@ -42,7 +42,7 @@ def described(documents: Documents) -> tuple[np.dtype[Any], HostArray]:
         array = _as_array(_store(_NO_FILES, ""), documents)
     except UnknownCodecError as error:
         raise NotImplementedError(str(error)) from error
-    dtype = cast("np.dtype[Any]", array.dtype)
+    dtype: np.dtype[Any] = array.dtype
     if dtype.hasobject and dtype.kind != "T":
         raise NotImplementedError("it holds Python objects")
     fill = cast("object", array.fill_value)

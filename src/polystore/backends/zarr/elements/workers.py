@@ -46,29 +46,31 @@ def _in_threads(tasks: Iterator[Callable[[], object]], workers: int) -> None:
     lock = threading.Lock()
     failures: list[BaseException] = []
 
+    def taken() -> Callable[[], object] | None:
+        with lock:
+            return None if failures else next(tasks, None)
+
     def work() -> None:
-        while True:
-            try:
-                with lock:
-                    task = None if failures else next(tasks, None)
-                if task is None:
-                    return
+        try:
+            for task in iter(taken, None):
                 task()
-            except BaseException as failure:  # noqa: BLE001 - raised in the caller's thread
-                failures.append(failure)
-                return
+        except BaseException as failure:  # noqa: BLE001 - raised in the caller's thread
+            failures.append(failure)
 
     threads = [threading.Thread(target=work, name="polystore-zarr") for _ in range(workers)]
     try:
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
-    except BaseException as interrupt:  # Ctrl-C: nothing may be written or read behind it
+        _wait_for(threads)
+    except BaseException as interrupt:  # Ctrl-C: nothing may be read or written behind it
         failures.append(interrupt)
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+        _wait_for(threads)
         raise
     if failures:
         raise failures[0]
+
+
+def _wait_for(threads: Iterable[threading.Thread]) -> None:
+    for thread in threads:
+        if thread.ident is not None:
+            thread.join()
