@@ -13,9 +13,9 @@ from attrs import evolve, frozen
 
 from polystore.cli.places import Images, check_results, find_images, make_results
 from polystore.cli.plate import make_plate
+from polystore.cli.readback import read_back
 from polystore.cli.sheet import contact_sheet, layout_for, thumbnail
 from polystore.cli.terminal import progress, waiting
-from polystore.cli.verify import read_back
 from polystore.configs import JPEG, DiskConfig, JpegOptions, ZarrConfig
 from polystore.core.errors import Corrupt, MissingDependency, Unexpected
 from polystore.core.item import Item
@@ -30,7 +30,7 @@ from polystore.steps.save import save
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from polystore.cli.verify import ReadBack
+    from polystore.cli.readback import ReadBack
     from polystore.core.errors import StorageError
     from polystore.core.item import Saved
     from polystore.core.key import KeyLike
@@ -241,7 +241,7 @@ def row_of(number: int, key: str, seconds: float, back: Outcome[ReadBack]) -> Ro
     """Give the row of the table for what came of an image.
 
     >>> import numpy as np
-    >>> from polystore.cli.verify import ReadBack
+    >>> from polystore.cli.readback import ReadBack
     >>> row_of(1, "a.npy", 0.1, Success(ReadBack(np.zeros((2, 3)), ""))).equal
     'yes'
     >>> row_of(1, "a.npy", 0.1, Success(ReadBack(np.zeros(3), "the shape is (3,)"))).equal

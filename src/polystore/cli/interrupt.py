@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["asked_to_stop"]
 
-NOTICE = b"Stopping after this image. Ctrl-C again stops at once.\n"
+NOTICE = "Stopping after this image. Ctrl-C again stops at once."
 
 
 @contextmanager
-def asked_to_stop() -> Generator[Callable[[], bool]]:
+def asked_to_stop(notice: str = NOTICE) -> Generator[Callable[[], bool]]:
     """Give, for the block, what tells whether Ctrl-C was pressed; a second one raises as usual.
+
+    The first one is answered by the notice, on standard error.
 
     Python's `KeyboardInterrupt` comes up wherever the program is. In a callback that the garbage
     collector makes (JAX has one) it is printed and forgotten, and after one in the middle of an
@@ -30,13 +32,13 @@ def asked_to_stop() -> Generator[Callable[[], bool]]:
     ...     stopping()
     False
     """
-    pressed = threading.Event()
+    pressed, said = threading.Event(), f"{notice}\n".encode()
 
     def note(signum: int, frame: FrameType | None) -> None:
         if pressed.is_set():
             signal.default_int_handler(signum, frame)
         pressed.set()
-        os.write(2, NOTICE)  # a print could interrupt another in the middle
+        os.write(2, said)  # a print could interrupt another in the middle
 
     ours = (
         threading.current_thread() is threading.main_thread()

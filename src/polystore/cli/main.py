@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polystore.cli import copying, info, preview, verify
+from polystore.cli.exits import BAD, GOOD, INTERRUPTED, NOT_BEGUN
 from polystore.core.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from polystore.cli.demo import Job
     from polystore.core.errors import StorageError
@@ -19,9 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-GOOD, BAD, NOT_BEGUN, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses. 2 is also what argparse gives for a wrong command line, and 130 what shells expect
-of a program that Ctrl-C stopped."""
+COMMANDS = {"copy": copying, "info": info, "verify": verify, "preview": preview}
+"""Those of a module each: what it says of itself, its arguments, and what runs it."""
 
 WHOLE = "Every image that is in Zarr by now is whole."
 INSTALL = "Install all that the demo needs: pip install 'polystore[demo]'."
@@ -61,7 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return NOT_BEGUN
         if arguments.command == "doctor":
             return _doctor()
-        return _demo(arguments.folder, arguments.output)
+        if arguments.command == "demo":
+            return _demo(arguments.folder, arguments.output)
+        run: Callable[[argparse.Namespace], int] = COMMANDS[arguments.command].run
+        return run(arguments)
     except KeyboardInterrupt:
         print(f"Stopped. {WHOLE}", file=sys.stderr)
         return INTERRUPTED
@@ -78,6 +82,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"polystore {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, command in COMMANDS.items():
+        command.describe(
+            commands.add_parser(
+                name,
+                help=command.HELP,
+                description=command.TEXT,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+        )
     demo = commands.add_parser(
         "demo",
         help="move a folder of images from disk through JAX to Zarr, and compare every bit",

@@ -38,7 +38,16 @@ from polystore.files.listing import list_files
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Images", "check_results", "counted", "find_images", "make_results", "shown"]
+__all__ = [
+    "Images",
+    "check_results",
+    "counted",
+    "find_images",
+    "images_among",
+    "make_results",
+    "no_image_in",
+    "shown",
+]
 
 RESULTS = "polystore-demo"
 
@@ -69,28 +78,46 @@ def find_images(folder: Path) -> Outcome[Images]:
     The folder '/no/such/folder' does not exist.
     """
     disk = DiskConfig(root=folder)
-    formats = [entry.key for entry in default_registry().entries().formats]
-    suffixes = tuple(
-        suffix for format in formats if format.name not in _NO_IMAGES for suffix in format.suffixes
-    )
 
     def sorted_out(keys: tuple[str, ...]) -> Outcome[Images]:
-        images = tuple(key for key in keys if not _hidden(key) and suffix_of(key, suffixes))
-        chosen = frozenset(images)
-        others = tuple(key for key in keys if key not in chosen)
-        return Success(Images(disk, images, others)) if images else Failure(none_in(others))
-
-    def none_in(others: tuple[str, ...]) -> NotFound:
-        found = f": only {counted(others)}" if others else ""
-        return NotFound(
-            "",
-            disk,
-            f"The folder {str(folder)!r} holds no image that polystore reads{found}.",
-            f"It reads {' '.join(suffixes)}.",
-        )
+        images, others = images_among(keys)
+        if images:
+            return Success(Images(disk, images, others))
+        return Failure(no_image_in(str(folder), disk, others))
 
     listed = list_files(disk).alt(lambda error: _about_folder(error, folder))
     return and_then(listed, sorted_out)
+
+
+def images_among(keys: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give those of the keys that are images by their suffix, and the others.
+
+    What is hidden is no image, nor are texts, tables, and files of several arrays.
+
+    >>> images_among(["A01.tif", "notes.txt", ".A02.tif"])
+    (('A01.tif',), ('notes.txt', '.A02.tif'))
+    """
+    suffixes = _image_suffixes()
+    images: list[str] = []
+    others: list[str] = []
+    for key in keys:
+        found = not _hidden(key) and suffix_of(key, suffixes)
+        (images if found else others).append(key)
+    return tuple(images), tuple(others)
+
+
+def no_image_in(folder: str, config: object, others: tuple[str, ...]) -> NotFound:
+    """Give the error for a folder without an image; it says what else is there."""
+    found = f": only {counted(others)}" if others else ""
+    message = f"The folder {folder!r} holds no image that polystore reads{found}."
+    return NotFound("", config, message, f"It reads {' '.join(_image_suffixes())}.")
+
+
+def _image_suffixes() -> tuple[str, ...]:
+    formats = [entry.key for entry in default_registry().entries().formats]
+    return tuple(
+        suffix for format in formats if format.name not in _NO_IMAGES for suffix in format.suffixes
+    )
 
 
 def _hidden(key: str) -> bool:

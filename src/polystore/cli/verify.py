@@ -1,107 +1,103 @@
-"""Verification: what is in Zarr, read by zarr-python itself, against the file that it came from."""
+"""`polystore verify`: whether two things hold the same elements, bit by bit."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
-from polystore.boundary import guarded
-from polystore.core.errors import Corrupt
-from polystore.core.outcome import Failure, Outcome, and_then, catch, guard
-from polystore.core.payload import is_host_array
-from polystore.steps.load import load
+from polystore.cli.escaping import printable
+from polystore.cli.exits import BAD, GOOD, INTERRUPTED, NOT_BEGUN, ended_by, remark
+from polystore.core.outcome import is_successful
 
 if TYPE_CHECKING:
-    from polystore.configs import DiskConfig, ZarrConfig
-    from polystore.core.payload import HostArray
+    import argparse
+    from collections.abc import Callable
 
-__all__ = ["ReadBack", "difference", "read_back"]
+    from polystore.cli.comparing import Pairing
 
+__all__ = ["HELP", "TEXT", "describe", "run"]
 
-@frozen(eq=False)
-class ReadBack:
-    """An image as it is now in Zarr, and how it differs from its file: `""` if in no bit."""
+HELP = "compare two images, folders, stores or plates, bit by bit"
 
-    image: HostArray
-    difference: str
+TEXT = """\
+Say whether A and B hold the same: shape, dtype and every bit of every element, read block by
+block in little memory. Folders, stores and plates are compared item by item, by their keys (a
+suffix such as .tif may be missing on one side). Metadata that differs is said, and counts as equal.
 
+  polystore verify stack.ome.tif image.zarr
+  polystore verify tiffs/ images.zarr
+  polystore verify tiffs/ plate.zarr --names '{row}{column:02}_s{field}_w{channel}.tif'"""
 
-def read_back(disk: DiskConfig, store: ZarrConfig, key: str) -> Outcome[ReadBack]:
-    """Read an image from Zarr with zarr-python, and compare it with its file bit for bit.
+STATUSES = """\
+exit status: 0 if they are equal, 1 if something differs or is missing, 2 if they could not be
+compared, 130 if Ctrl-C stopped it"""
 
-    The errors are those of loading the file, and `Corrupt` where zarr-python finds no array, or
-    cannot read it.
-    """
+SHOWN = 20  # differences that are said one by one
 
-    def compared(image: HostArray) -> Outcome[ReadBack]:
-        item = load(disk)(key)
-        return item.map(lambda it: ReadBack(image, difference(it.payload, image)))
-
-    stored = guarded(lambda: _stored(store, key), key)
-    return and_then(stored, compared)
+STOPPING = "Stopping after this block. Ctrl-C again stops at once."
 
 
-def _stored(store: ZarrConfig, key: str) -> Outcome[HostArray]:
-    import numpy as np
-    import zarr
-
-    def unreadable(error: Exception) -> Corrupt:
-        reason = f"{type(error).__name__}: {error}"
-        return _corrupt(store, key, f"zarr-python cannot read it back: {reason}.")
-
-    found = guard(
-        # zarr takes fsspec's mappings too, a type that is unknown where fsspec is not installed
-        lambda: zarr.open_group(store.root, mode="r")[key],  # pyright: ignore[reportUnknownMemberType]
-        *(catch(kind, unreadable) for kind in (KeyError, OSError, ValueError)),
-    )
-
-    def content(node: object) -> Outcome[HostArray]:
-        if not isinstance(node, zarr.Array):
-            return Failure(_corrupt(store, key, "It is no array in Zarr."))
-        return guard(
-            lambda: np.asarray(node[...]),
-            *(catch(kind, unreadable) for kind in (OSError, RuntimeError, ValueError)),
-        )
-
-    return and_then(found, content)
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments there are."""
+    parser.epilog = STATUSES
+    parser.add_argument("one", metavar="A", help="a file, a folder, or anything in Zarr")
+    parser.add_argument("other", metavar="B", help="what it is compared with")
+    parser.add_argument("--names", metavar="TEMPLATE", help="how the files of the plate are called")
+    parser.add_argument("--first", metavar="N", type=int, default=1, help="as in polystore copy")
 
 
-def _corrupt(store: ZarrConfig, key: str, message: str) -> Corrupt:
-    return Corrupt(key, store, message, "Did something else write to the store meanwhile?")
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, say what differs, and give the exit status."""
+    from polystore.boundary import guarded
+    from polystore.cli.comparing import paired
+    from polystore.cli.interrupt import asked_to_stop
+    from polystore.configs import PlateNames
+    from polystore.dispatch import handles
+
+    names = None if arguments.names is None else PlateNames(arguments.names, arguments.first)
+    with handles(), asked_to_stop(STOPPING) as stopping:
+        found = guarded(lambda: paired(arguments.one, arguments.other, names), "")
+        if not is_successful(found):
+            return ended_by("verify", found.failure(), NOT_BEGUN)
+        return _compared(found.unwrap(), (arguments.one, arguments.other), stopping)
 
 
-def difference(expected: object, stored: HostArray) -> str:
-    """Say how a stored array differs from the expected one, or `""` if it has the same bits.
+def _compared(pairing: Pairing, paths: tuple[str, str], stopping: Callable[[], bool]) -> int:
+    from polystore.cli.bar import bar
+    from polystore.cli.comparing import compared
 
-    Bits are compared, so that NaN equals NaN and -0.0 does not equal 0.0. The byte order is no
-    difference: JAX has only the machine's own.
+    wrong = list(pairing.missing)
+    remarks: list[str] = []
+    errors = 0
+    total = len(pairing.pairs)
+    with bar("comparing", total * 1000) as advance:
+        for pair in pairing.pairs:
+            outcome = compared(pairing, pair, stopping, advance)
+            if stopping():
+                remark("Stopped.")
+                return INTERRUPTED
+            if not is_successful(outcome):
+                errors += 1
+                wrong.append(f"{pair[0]}: {outcome.failure()}")
+                continue
+            wrong += [f"{pair[0]}: {outcome.unwrap().difference}"] * bool(
+                outcome.unwrap().difference
+            )
+            remarks += [f"{pair[0]}: {text}" for text in outcome.unwrap().remarks]
+    for text in wrong[:SHOWN]:
+        print(printable(text))
+    for text in remarks[:SHOWN]:
+        print(printable(f"metadata of {text}"))
+    hidden = len(wrong[SHOWN:]) + len(remarks[SHOWN:])
+    if hidden:
+        print(f"and {hidden} more")
+    return _verdict(len(wrong), total, paths)
 
-    >>> import numpy as np
-    >>> difference(np.array([1, 2], ">u2"), np.array([1, 2], "<u2"))
-    ''
-    >>> difference(np.zeros((2, 3)), -np.zeros((2, 3)))
-    '6 of 6 elements differ, the first at (0, 0)'
-    """
-    import numpy as np
 
-    if not is_host_array(expected):
-        return f"the file holds a {type(expected).__name__}, and no array"
-    native = expected.dtype.newbyteorder("=")
-    if stored.dtype.newbyteorder("=") != native:
-        return f"the dtype is {stored.dtype.name}, and {expected.dtype.name} in the file"
-    if stored.shape != expected.shape:
-        return f"the shape is {stored.shape}, and {expected.shape} in the file"
-    one, other = _bits(expected), _bits(stored)
-    if np.array_equal(one, other):
-        return ""
-    wrong = (one != other).reshape(expected.size, -1).any(axis=1)
-    first = tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), expected.shape))
-    return f"{int(wrong.sum())} of {wrong.size} elements differ, the first at {first}"
-
-
-def _bits(array: HostArray) -> HostArray:
-    import numpy as np
-
-    native = array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
-    return native.reshape(-1).view(np.uint8)
+def _verdict(wrong: int, total: int, paths: tuple[str, str]) -> int:
+    one, other = paths
+    if wrong:
+        print(printable(f"{one} and {other} differ."))
+        return BAD
+    items = "" if total == 1 else f" ({total} items)"
+    print(printable(f"{one} and {other} are equal, bit for bit{items}."))
+    return GOOD

@@ -25,7 +25,7 @@ from polystore import (
     save,
 )
 from polystore.cli.demo import row_of
-from polystore.cli.verify import difference, read_back
+from polystore.cli.readback import difference, read_back
 
 numbers = st.one_of(
     npst.boolean_dtypes(),

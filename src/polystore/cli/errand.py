@@ -1,0 +1,243 @@
+"""What a copy is about to do: which items go from where to where, under which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, cast
+
+from attrs import evolve, frozen
+
+from polystore.cli.places import images_among, no_image_in
+from polystore.configs import (
+    DiskConfig,
+    ObjectConfig,
+    OmeOptions,
+    PlateNames,
+    ZarrConfig,
+    ZarrLayout,
+)
+from polystore.core.errors import StorageError, UnsupportedOperation
+from polystore.core.key import suffix_of
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+from polystore.core.records import IfExists
+from polystore.discover import default_registry
+from polystore.files.asking import stat
+from polystore.files.listing import list_files
+from polystore.files.place import Address, PathConfig, address_of, as_whole
+
+__all__ = ["Errand", "Source", "Wish", "planned", "source_of"]
+
+
+@frozen
+class Wish:
+    """What the command line asks for, beside the two paths."""
+
+    layout: Literal["array", "image", "plate"] | None = None
+    names: str | None = None
+    first: int = 1
+    version: Literal["0.5", "0.4"] | None = None
+    axes: tuple[str, ...] = ()
+    chunks: tuple[int, ...] | None = None
+    if_exists: IfExists = "fail"
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked for that a copy of what is stored would not do."""
+        return bool(self.axes or self.chunks or self.version)
+
+    @property
+    def plate_names(self) -> PlateNames | None:
+        """How the files of a plate are called, if that was said."""
+        return None if self.names is None else PlateNames(self.names, self.first)
+
+
+@frozen
+class Errand:
+    """Items to be copied: `pairs` of their keys in the source and in the target.
+
+    `others` are the keys of files that are no images, and stay; `title` says from where to where.
+    """
+
+    source: PathConfig
+    target: PathConfig
+    pairs: tuple[tuple[str, str], ...]
+    wish: Wish
+    title: str
+    others: tuple[str, ...] = ()
+
+    @property
+    def as_stored(self) -> bool:
+        """Whether both sides are of one kind, and nothing is asked for that would change it."""
+        same = isinstance(self.source, ZarrConfig) == isinstance(self.target, ZarrConfig)
+        return same and not self.wish.asks
+
+
+@frozen
+class Source:
+    """What a path names, to be read: the keys of all its items, and of the files that are none.
+
+    `folder` is what the keys have in common; `many` is false for a single item.
+    """
+
+    config: PathConfig
+    folder: str
+    keys: tuple[str, ...]
+    many: bool
+    others: tuple[str, ...] = ()
+
+
+def planned(source: str, target: str, wish: Wish) -> Outcome[Errand]:
+    """Give the errand: whatever can be known to be wrong before the first item is found out here.
+
+    >>> print(planned("/no/such.tif", "/no/a.zarr", Wish()).failure().message)
+    Nothing is stored under 'such.tif'.
+    """
+
+    def meeting(aim: Address) -> Outcome[Errand]:
+        zarr = isinstance(aim.config, ZarrConfig) or wish.layout is not None
+        found = source_of(source, None if zarr else wish.plate_names)
+        return and_then(found, lambda it: _met(it, aim, wish, (source, target)))
+
+    return and_then(address_of(target), meeting)
+
+
+def source_of(path: str, names: PlateNames | None = None) -> Outcome[Source]:
+    """Give what a path names: one item, or all those of a folder, a store or a plate.
+
+    Of a folder of files, those are meant that are images; `NotFound` if there are none. With
+    `names`, the keys of a plate are the names of files.
+    """
+
+    def listed(address: Address) -> Outcome[Source]:
+        config, folder = _named(address.config, names), address.key
+        if folder:
+            found = stat(config, folder)
+            if not is_successful(found):
+                return Failure(found.failure())
+            if found.unwrap().kind != "folder":
+                return Success(Source(config, "", (folder,), many=False))
+        keys = list_files(config, folder=folder)
+        return and_then(keys, lambda all_: _source(config, folder, all_))
+
+    return and_then(address_of(path), listed)
+
+
+def _named(config: PathConfig, names: PlateNames | None) -> PathConfig:
+    if isinstance(config, ZarrConfig) and config.layout is ZarrLayout.PLATE:
+        return evolve(config, names=names)
+    return config
+
+
+def _source(config: PathConfig, folder: str, keys: Sequence[str]) -> Outcome[Source]:
+    if isinstance(config, ZarrConfig):
+        if keys:
+            return Success(Source(config, folder, tuple(keys), many=True))
+        message = f"{folder or config.root!r} holds no array and no image."
+        return Failure(_refused(message, "polystore info says what is there.", config))
+    images, others = images_among(keys)
+    if not images:
+        place = config.url if isinstance(config, ObjectConfig) else config.root
+        return Failure(no_image_in(place, config, others))
+    return Success(Source(config, folder, images, many=True, others=others))
+
+
+def _refused(message: str, advice: str, config: object = None) -> StorageError:
+    return UnsupportedOperation("", config, message, advice)
+
+
+def _met(source: Source, aim: Address, wish: Wish, paths: tuple[str, str]) -> Outcome[Errand]:
+    """Give the errand from what is there to where it is to go."""
+    into = source.many or paths[1].endswith("/")
+    if isinstance(aim.config, ZarrConfig):
+        target = _in_zarr(aim.config, aim, source, wish, into=into)
+    elif wish.layout is not None:
+        root = "" if isinstance(aim.config, ObjectConfig) else aim.config.root
+        store = aim.config if isinstance(aim.config, ObjectConfig) else None
+        target = _in_zarr(ZarrConfig(root=root, store=store), aim, source, wish, into=into)
+    else:
+        target = as_whole(aim) if into else aim
+    to_plate = isinstance(target.config, ZarrConfig) and target.config.layout is ZarrLayout.PLATE
+    named = isinstance(source.config, ZarrConfig) and source.config.names is not None
+    if wish.names is not None and not (to_plate or named):
+        message = "--names says how the files of a plate are called, and neither side is a plate."
+        return Failure(_refused(message, "Add --layout plate, or leave it out."))
+    return _errand(source, target, wish, " -> ".join(paths))
+
+
+def _in_zarr(
+    config: ZarrConfig, aim: Address, source: Source, wish: Wish, *, into: bool
+) -> Address:
+    """Give where to in Zarr: the key of one item, or a whole store."""
+    layout = _layout(config, aim, source, wish)
+    plate = layout is ZarrLayout.PLATE
+    of_plate = plate and "/" not in aim.key and not config.root.lower().endswith(".zarr")
+    address = Address(config, aim.key, aim.kind)
+    whole = into or of_plate or aim.kind in ("group", "plate", "well")
+    found = as_whole(address) if whole else address
+    configured = evolve(
+        cast("ZarrConfig", found.config),
+        layout=layout,
+        chunks=wish.chunks,
+        names=wish.plate_names if plate else None,
+        ome=OmeOptions(version=wish.version or "0.5", axes=wish.axes),
+    )
+    return Address(configured, found.key, found.kind)
+
+
+def _layout(config: ZarrConfig, aim: Address, source: Source, wish: Wish) -> ZarrLayout:
+    """Give the layout that is asked for, else that of what is there, else that of the source."""
+    if wish.layout is not None:
+        return ZarrLayout(wish.layout)
+    if aim.kind or not isinstance(source.config, ZarrConfig):
+        return config.layout
+    field = source.config.layout is ZarrLayout.PLATE and not source.many
+    return ZarrLayout.IMAGE if field else source.config.layout
+
+
+def _errand(source: Source, aim: Address, wish: Wish, title: str) -> Outcome[Errand]:
+    name = _naming(source, aim)
+    if aim.key:
+        pairs = tuple((key, aim.key) for key in source.keys)
+    else:
+        pairs = tuple((key, name(key)) for key in source.keys)
+    clash = _clash(pairs)
+    if clash is not None:
+        return Failure(clash)
+    others = source.others
+    if isinstance(source.config, ObjectConfig | DiskConfig) and not isinstance(
+        aim.config, ZarrConfig
+    ):
+        pairs += tuple((key, name(key)) for key in others)  # files to files: all of them
+        others = ()
+    return Success(Errand(source.config, aim.config, pairs, wish, title, others))
+
+
+def _naming(source: Source, aim: Address) -> Callable[[str], str]:
+    """Give what makes the key of the source a key of the target."""
+    to_files = isinstance(source.config, ZarrConfig) and not isinstance(aim.config, ZarrConfig)
+    suffixes = tuple(
+        suffix for it in default_registry().entries().formats for suffix in it.key.suffixes
+    )
+
+    def named(key: str) -> str:
+        below = key.removeprefix(f"{source.folder}/") if source.folder else key
+        if not source.many:
+            below = below.rpartition("/")[2]
+        if not to_files or suffix_of(below, suffixes):
+            return below
+        config = cast("ZarrConfig", source.config)
+        stem = below[: -len(".zarr")] if below.lower().endswith(".zarr") else below
+        return f"{stem}{'.tif' if config.layout is ZarrLayout.ARRAY else '.ome.tif'}"
+
+    return named
+
+
+def _clash(pairs: tuple[tuple[str, str], ...]) -> StorageError | None:
+    """Give the error for two items that would become one."""
+    seen: dict[str, str] = {}
+    for key, new in pairs:
+        if new in seen:
+            message = f"{seen[new]!r} and {key!r} would both become {new!r}."
+            return _refused(message, "Rename one of them, or copy them one by one.")
+        seen[new] = key
+    return None
