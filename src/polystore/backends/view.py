@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import evolve, frozen
 
 from polystore.backends.lacking import lacking
 from polystore.backends.route.parts import Routes
+from polystore.configs import ZarrConfig
 from polystore.core.errors import UnsupportedOperation
 from polystore.core.outcome import Outcome
 from polystore.core.records import Backend, Context, Opened
+
+if TYPE_CHECKING:
+    from polystore.backends.zarr.tree import ZarrStore
 
 __all__ = ["View", "as_seen", "owned", "unable", "viewed"]
 
@@ -39,8 +43,8 @@ def viewed(config: object, part: object, context: Context) -> Outcome[View]:
 def as_seen(backend: Backend[object, object], handle: object) -> Backend[object, object]:
     """Give the record as far as it goes for a handle: most leave it as it is.
 
-    A `View` can do what the store that it shows can. Routes have bytes to give if a store of theirs
-    has.
+    A `View` can do what the store that it shows can, a Zarr store what its layout can. Routes have
+    bytes to give if a store of theirs has.
 
     >>> from polystore import DiskConfig, ReadOnlyConfig, default_dispatcher
     >>> raw = ReadOnlyConfig(DiskConfig(root="/data/plate"))
@@ -51,6 +55,8 @@ def as_seen(backend: Backend[object, object], handle: object) -> Backend[object,
     if isinstance(handle, Routes):
         has_bytes = any(part.backend.get is not None for part in handle.parts)
         return backend if has_bytes else evolve(backend, get=None)
+    if backend.config is ZarrConfig:
+        return _of_layout(backend, handle)
     if not isinstance(handle, View):
         return backend
     inner = handle.opened.backend
@@ -72,6 +78,13 @@ def as_seen(backend: Backend[object, object], handle: object) -> Backend[object,
         root=None if inner.root is None else _constant(inner.root(handle.part)),
         reserved=backend.reserved | inner.reserved,
     )
+
+
+def _of_layout(backend: Backend[object, object], handle: object) -> Backend[object, object]:
+    from polystore.backends.zarr import ZARR, of_layout
+
+    # Another's record for the same config is its own.
+    return of_layout(cast("ZarrStore", handle)) if backend is ZARR else backend
 
 
 def _constant(root: str | None) -> Callable[[object], str | None]:

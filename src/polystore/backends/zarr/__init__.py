@@ -1,65 +1,58 @@
-"""Zarr v3 in a folder of this machine: one array per key, dense, read and written whole.
+"""Zarr stores: arrays, OME-Zarr images and plates, of Zarr v3 and v2, in a folder or in objects.
 
-zarr-python reads and writes the elements. What it does not promise is ours: a save is all or
-nothing to every reader, a reader sees one generation of an array, and nothing leads out of the
-root.
+A layout (`arrays`, `ome`, `plates`) is a record of functions over a tree of nodes (`tree`), and a
+tree is made of a folder (`folder`) or of the keys of a store of bytes (`objects`). The elements of
+arrays are read and written by `elements`.
 
-Each array is a folder that is built hidden and moved into place in one step (`writing`). A reader
-opens the folder once, and reads everything by that descriptor; where something is missing because
-the folder has been replaced meanwhile, it begins again with the new one (`reading`).
-
-zarr-python's event loop and threads belong to the process. After a fork the child starts its own,
-and this package keeps nothing between calls; so fork between calls, as a process pool does.
+What Zarr itself does not promise is ours: a save is all or nothing to every reader, a reader sees
+one generation of an item, and nothing leads out of the root.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from attrs import evolve
 
-from polystore.backends.filelock import file_lock
-from polystore.backends.zarr.listing import list_arrays, list_children
-from polystore.backends.zarr.moving import move_node
-from polystore.backends.zarr.node import RESERVED
-from polystore.backends.zarr.reading import ZarrFolder, load_array, stat_node
-from polystore.backends.zarr.removing import delete_node
-from polystore.backends.zarr.writing import make_group, save_array
-from polystore.configs import ZarrConfig
-from polystore.core.key import Key
-from polystore.core.outcome import Outcome, Success
-from polystore.core.records import Backend, Context, Reach
+from polystore.backends.zarr.arrays import ARRAY
+from polystore.backends.zarr.tree import ZarrStore
+from polystore.configs import ZarrConfig, ZarrLayout
+from polystore.core.records import Backend, Reach
 
-__all__ = ["ZARR", "ZarrFolder"]
+__all__ = ["ZARR", "of_layout"]
+
+ZARR: Backend[ZarrConfig, ZarrStore] = ARRAY
+"""The record of Zarr stores. Its handle holds nothing open: a folder is opened anew for each call.
+What a store of images or plates can do is said by `of_layout`."""
 
 
-def _open(config: ZarrConfig, context: Context, /) -> Outcome[ZarrFolder]:
-    return Success(ZarrFolder(config, context))
+def of_layout(store: ZarrStore) -> Backend[ZarrConfig, ZarrStore]:
+    """Give the record of a store's layout, as far as it goes where the store is.
+
+    >>> from polystore import ZarrConfig, default_dispatcher
+    >>> opened = default_dispatcher().open(ZarrConfig(root="/data")).unwrap()
+    >>> opened.backend is ZARR
+    True
+    """
+    record = _record(store.config.layout)
+    tree = store.tree
+    if store.config.store is None:
+        return record
+    return evolve(
+        record,
+        reach=Reach.NETWORK,
+        children=None if tree.children is None else record.children,
+        make_folder=None if tree.make_folder is None else record.make_folder,
+        move=None if tree.move is None else record.move,
+        lock=None if tree.lock is None else record.lock,
+    )
 
 
-def _close(_store: ZarrFolder, /) -> None:
-    return None
+def _record(layout: ZarrLayout) -> Backend[ZarrConfig, ZarrStore]:
+    if layout is ZarrLayout.IMAGE:
+        from polystore.backends.zarr.ome.images import IMAGE
 
+        return IMAGE
+    if layout is ZarrLayout.PLATE:
+        from polystore.backends.zarr.plates import PLATE
 
-def _lock(store: ZarrFolder, key: Key, seconds: float, /) -> Outcome[AbstractContextManager[None]]:
-    return file_lock(store.config.root, key, seconds, store.config)
-
-
-ZARR: Backend[ZarrConfig, ZarrFolder] = Backend(
-    name="zarr",
-    config=ZarrConfig,
-    reach=Reach.MACHINE,
-    open=_open,
-    close=_close,
-    load=load_array,
-    save=save_array,
-    stat=stat_node,
-    list=list_arrays,
-    children=list_children,
-    make_folder=make_group,
-    delete=delete_node,
-    move=move_node,
-    lock=_lock,
-    root=lambda config: config.root if config.store is None else None,
-    reserved=RESERVED,
-)
-"""The record of Zarr stores. Its handle holds nothing open: a folder is opened anew for each
-call."""
+        return PLATE
+    return ARRAY

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from polystore.backends.zarr.elements.meta import Documents
+from polystore.backends.zarr.notes import OURS
 from polystore.configs import ZarrConfig, ZarrLayout
 from polystore.core.key import parse_key
 from polystore.core.outcome import is_successful
@@ -29,9 +30,6 @@ Kind: TypeAlias = Literal["array", "image", "plate", "well", "link", "group"]
 
 DOCUMENTS = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
 """The names of Zarr's own files, of version 2 too: no part of a key may be one."""
-
-OURS = "polystore"
-"""The attribute under which everything of ours stands."""
 
 LABELS = "labels"
 """The folder of an image's labels."""
@@ -93,7 +91,7 @@ def is_item(kind: Kind, layout: ZarrLayout) -> bool:
     return kind in ("array", "link") or (kind == "image" and layout is not ZarrLayout.ARRAY)
 
 
-def may_hold(kind: Kind, part: str) -> bool:
+def may_hold(kind: str, part: str) -> bool:
     """Whether nodes of others may be below an item, in the folder of that name: an image's labels.
 
     >>> may_hold("image", "labels"), may_hold("image", "0"), may_hold("array", "labels")

@@ -1,9 +1,10 @@
-"""What polystore notes about an array, under one attribute of it, and what it reads there.
+"""What polystore notes about a node, under one attribute of it, and what it reads there.
 
     {"version": 1, "dense": true, "metadata": {"axes": ["y", "x"], ...},
      "history": [{"key": ..., "step": ..., "nbytes": ..., "version": ...}, ...]}
 
-`dense` says that every chunk was written, so that a missing one is damage and not zeros.
+`dense` says that every chunk was written, so that a missing one is damage and not zeros. The levels
+of an image have no more than that: the rest is noted of the image.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import TypeAlias
 
 from attrs import frozen
 
+from polystore.backends.zarr.elements.meta import Documents
 from polystore.core.errors import Corrupt, StorageError, UnsupportedOperation
 from polystore.core.item import Event, Item, Metadata
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard
 from polystore.core.payload import Json
 from polystore.core.plainjson import plain_json
 
-__all__ = ["OURS", "Notes", "Spec", "notes_in", "notes_of"]
+__all__ = ["OURS", "Notes", "Spec", "notes_in", "notes_of", "step_json"]
 
 OURS = "polystore"
 """The attribute under which everything of ours stands."""
@@ -65,64 +67,70 @@ def _text(value: object) -> str:
     return value
 
 
-def _event_json(event: Event, spec: Spec) -> Json:
+def step_json(step: object, spec: Spec) -> Json:
+    """Give a step of a history as JSON: its spec, or its repr where it has none."""
     try:
-        step = plain_json(event.step)  # read back from a store, it is a spec already
+        return plain_json(step)  # read back from a store, it is a spec already
     except (TypeError, ValueError, RecursionError):
-        step = spec(event.step).value_or({"repr": repr(event.step)})
+        return spec(step).value_or({"repr": repr(step)})
+
+
+def _event_json(event: Event, spec: Spec) -> Json:
     return {
         "key": event.key,
-        "step": step,
+        "step": step_json(event.step, spec),
         "nbytes": int(event.nbytes),
         "version": event.version,
     }
 
 
-def notes_in(fields: Mapping[str, Json]) -> Outcome[Notes]:
-    """Give what we noted about an array; for another writer's, what its attributes and axes say.
+def notes_in(documents: Documents) -> Outcome[Notes]:
+    """Give what we noted about a node; for another writer's, what its attributes and axes say.
 
     `Corrupt` if ours is damaged, `UnsupportedOperation` if a later version of polystore wrote it.
     """
-    attributes = fields.get("attributes")
-    others = dict(attributes) if isinstance(attributes, Mapping) else {}
+    others = dict(documents.attributes)
     ours = others.get(OURS)
+    axes = _axes(documents.fields)
     if not isinstance(ours, Mapping) or "version" not in ours:
-        return Success(Notes(False, Metadata(axes=_axes(fields), attributes=others), ()))
+        return Success(Notes(False, Metadata(axes=map(str, axes), attributes=others), ()))
     if ours["version"] != VERSION:
         return Failure(
             UnsupportedOperation(
                 "",
                 None,
-                f"A later polystore wrote this array (version {ours['version']!r} of its notes).",
-                "Upgrade polystore, or read the array with zarr-python.",
+                f"A later polystore wrote this (version {ours['version']!r} of its notes).",
+                "Upgrade polystore, or read it with zarr-python.",
             )
         )
     del others[OURS]
     return guard(
-        lambda: _notes(ours, others), catch(TypeError, _damaged), catch(KeyError, _damaged)
+        lambda: _notes({"metadata": {"axes": axes}, **ours}, others),
+        catch(TypeError, _damaged),
+        catch(KeyError, _damaged),
     )
 
 
-def _axes(fields: Mapping[str, Json]) -> tuple[str, ...]:
+def _axes(fields: Mapping[str, Json]) -> list[Json]:
     names = fields.get("dimension_names")
-    if not isinstance(names, list):
-        return ()
-    texts = tuple(name for name in names if isinstance(name, str))
-    return texts if len(texts) == len(names) else ()
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return []
+    return list(names)
 
 
 def _damaged(_error: Exception) -> StorageError:
     return Corrupt(
         "",
         None,
-        f"The attribute {OURS!r} of this array is damaged.",
-        "Save the array again from its source, or read it with zarr-python.",
+        f"The attribute {OURS!r} of this node is damaged.",
+        "Save it again from its source, or read it with zarr-python.",
     )
 
 
 def _notes(ours: Mapping[str, Json], others: Mapping[str, Json]) -> Notes:
     metadata = _metadata(_mapping(ours["metadata"]), others)
-    return Notes(ours["dense"] is True, metadata, tuple(map(_event, _list(ours["history"]))))
+    history = _list(ours.get("history", []))
+    return Notes(ours.get("dense") is True, metadata, tuple(map(_event, history)))
 
 
 def _metadata(fields: Mapping[str, Json], others: Mapping[str, Json]) -> Metadata:

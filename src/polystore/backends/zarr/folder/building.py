@@ -22,13 +22,14 @@ from polystore.backends.zarr.folder.files import append_file, new_files
 from polystore.backends.zarr.folder.groups import group_folder, no_name
 from polystore.backends.zarr.folder.node import (
     files_of_node,
+    is_whole,
     node_of,
     open_end,
     open_folder,
     refuse_all_but_items,
 )
 from polystore.backends.zarr.folder.reading import link_of
-from polystore.backends.zarr.kind import DOCUMENTS, is_item
+from polystore.backends.zarr.kind import DOCUMENTS
 from polystore.backends.zarr.tree import Files
 from polystore.configs import ZarrConfig
 from polystore.core.errors import NotADirectory, StorageError, Unavailable, UnsupportedOperation
@@ -122,7 +123,7 @@ def _refuse_all_but_links_to_items(config: ZarrConfig, key: Key) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), key) from error
     finally:
         os.close(root)
-    if node == "plain" or (node != "damaged" and not is_item(node, config.layout)):
+    if node != "damaged" and not is_whole(node, config.layout):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), key)
 
 

@@ -19,10 +19,11 @@ from polystore.backends.zarr.folder.node import (
     Found,
     Node,
     found_in,
+    is_whole,
     open_folder,
     stands_at,
 )
-from polystore.backends.zarr.kind import is_item, is_node_name, may_hold, writes_format
+from polystore.backends.zarr.kind import is_node_name, may_hold, writes_format
 from polystore.configs import ZarrConfig, ZarrLayout
 from polystore.core.errors import (
     Corrupt,
@@ -155,7 +156,7 @@ def _refused(way: _Way, found: Found, path: str, below: str | None) -> StorageEr
         return no_group(node, path, way.config)
     if node == "plain":
         return None
-    if is_item(node, way.config.layout) and not (below is not None and may_hold(node, below)):
+    if is_whole(node, way.config.layout) and not (below is not None and may_hold(node, below)):
         return no_group(node, path, way.config)
     if found.version == 2 and way.version == 3 and below is not None:
         return _of_version_2(path, way.config)

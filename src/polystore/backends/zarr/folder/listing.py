@@ -19,13 +19,14 @@ from polystore.backends.zarr.folder.node import (
     Found,
     found_at,
     found_in,
+    is_whole,
     item_above,
     open_end,
     open_folder,
     refuse_all_but_items,
 )
 from polystore.backends.zarr.folder.reading import guarded
-from polystore.backends.zarr.kind import DOCUMENTS, is_item
+from polystore.backends.zarr.kind import DOCUMENTS
 from polystore.configs import ZarrConfig, ZarrLayout
 from polystore.core.errors import StorageError
 from polystore.core.key import HIDDEN_PREFIX, Key, parse_key
@@ -91,7 +92,7 @@ def _opened(config: ZarrConfig, folder: str) -> Outcome[tuple[int, str]]:
         os.close(fd)
         above = item_above(root, f"{real}/", config.layout) if real else None
         node = above[1] if above is not None else found_at(root, real).node
-        if above is None and (node in ("damaged", "plain") or not is_item(node, config.layout)):
+        if above is None and not is_whole(node, config.layout):
             kept, root = root, -1
             return Success((kept, real))
         error = no_group(node, folder if above is None else above[0], config)
@@ -132,7 +133,7 @@ def _see(walk: _Walk, path: str, is_link: bool) -> None:
         if not is_link:
             return
         found = Found("array")  # a broken link stands where an array would
-    if found.node == "damaged" or (found.node != "plain" and is_item(found.node, walk.layout)):
+    if found.node == "damaged" or is_whole(found.node, walk.layout):
         key = parse_key(walk.shown(path), None, DOCUMENTS)
         if is_successful(key):
             walk.keys.append(key.unwrap())
@@ -219,7 +220,7 @@ def _folder_at(walk: _Walk, path: str) -> tuple[Literal["file", "folder", "link"
     if found.node == "plain":
         return "folder", False
     if found.node != "damaged":
-        return ("file" if is_item(found.node, walk.layout) else "folder"), True
+        return ("file" if is_whole(found.node, walk.layout) else "folder"), True
     folder = open_folder(walk.root, path)
     try:
         refuse_all_but_items(walk.layout)(folder)

@@ -27,13 +27,13 @@ from polystore.backends.zarr.folder.node import (
     TURNS_MAX,
     Found,
     found_at,
+    is_whole,
     link_at,
     open_parent,
     refuse_all_but_items,
 )
 from polystore.backends.zarr.folder.reading import absent, guarded, inside_item
 from polystore.backends.zarr.folder.removing import part_of_image, remove
-from polystore.backends.zarr.kind import is_item
 from polystore.configs import ZarrConfig, ZarrLayout
 from polystore.core.errors import StorageError, UnsupportedOperation
 from polystore.core.key import HIDDEN_PREFIX, Key
@@ -78,9 +78,10 @@ class _End:
         """Say how what was found is moved."""
         if found is None:
             return "symlink"
-        if found.node in ("plain", "damaged"):
-            return "plain" if found.node == "plain" else "item"
-        return "item" if is_item(found.node, self.layout) else "folder"
+        if found.node == "plain":
+            return "plain"
+        is_item = found.node == "damaged" or is_whole(found.node, self.layout)
+        return "item" if is_item else "folder"
 
     def is_folder(self) -> bool:
         """Whether what has the name may not be replaced: a group, and whatever is not Zarr's."""

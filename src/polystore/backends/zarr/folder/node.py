@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from attrs import frozen
 
@@ -34,6 +34,7 @@ __all__ = [
     "files_of_node",
     "found_at",
     "found_in",
+    "is_whole",
     "item_above",
     "link_at",
     "node_at",
@@ -90,7 +91,8 @@ def files_of_node(folder: int) -> tuple[Files, str | None]:
     files = kept_files(folder, kept)
     if text is None or b'"link"' not in text:
         return files, None
-    return files, _found(documents_in(files).value_or(None)).link
+    documents = documents_in(files)
+    return files, _found(documents.unwrap()).link if is_successful(documents) else None
 
 
 def found_in(folder: int) -> Found:
@@ -103,6 +105,11 @@ def _found(documents: Documents | None) -> Found:
     if documents is None:
         return Found("plain")
     return Found(kind_of(documents), documents.zarr_format, link_in(documents))
+
+
+def is_whole(node: Node, layout: ZarrLayout) -> bool:
+    """Whether what a folder is counts as an item; what is damaged does not."""
+    return node not in ("damaged", "plain") and is_item(cast("Kind", node), layout)
 
 
 def node_of(folder: int) -> Node:
@@ -127,11 +134,8 @@ def refuse_all_but_items(layout: ZarrLayout) -> Check:
 
     def check(folder: int) -> None:
         node = node_of(folder)
-        if node == "damaged":
-            item = not _has_nodes_below(folder)
-        else:
-            item = node != "plain" and is_item(node, layout)
-        if not item:
+        damaged = node == "damaged" and not _has_nodes_below(folder)
+        if not (damaged or is_whole(node, layout)):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
     return check
@@ -260,8 +264,6 @@ def item_above(root: int, path: str, layout: ZarrLayout) -> tuple[str, Node] | N
     for depth in range(len(parts)):
         above = "/".join(parts[:depth])
         node = node_at(root, above)
-        if node in ("damaged", "plain", "link"):
-            continue
-        if is_item(node, layout) and not may_hold(node, parts[depth]):
+        if node != "link" and is_whole(node, layout) and not may_hold(node, parts[depth]):
             return above, node
     return None

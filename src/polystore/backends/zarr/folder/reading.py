@@ -21,6 +21,7 @@ from polystore.backends.zarr.folder.node import (
     files_of_node,
     item_above,
     link_at,
+    node_of,
     open_end,
     open_folder,
     open_real,
@@ -47,7 +48,7 @@ def _read_in_turns(config: ZarrConfig, key: str, look: Callable[[Files], Seen[T]
     root = open_root(config.root)
     try:
         for _ in range(TURNS_MAX):
-            counted = _read_once(root, key, look)
+            counted = _read_once(config, root, key, look)
             if counted is not None:
                 return counted.outcome
     finally:
@@ -55,7 +56,9 @@ def _read_in_turns(config: ZarrConfig, key: str, look: Callable[[Files], Seen[T]
     return Failure(_replaced_again(config, key))
 
 
-def _read_once(root: int, key: str, look: Callable[[Files], Seen[T]]) -> Seen[T] | None:
+def _read_once(
+    config: ZarrConfig, root: int, key: str, look: Callable[[Files], Seen[T]]
+) -> Seen[T] | None:
     """Give what is seen; `None` if the node was replaced meanwhile, and something was missing."""
     real = key
     for _ in range(LINKS_MAX):
@@ -63,10 +66,12 @@ def _read_once(root: int, key: str, look: Callable[[Files], Seen[T]]) -> Seen[T]
         try:
             pin(folder)
             files, link = files_of_node(folder)
+            has_document = files.open("zarr.json") is not None
             if link is not None:
                 real = link
                 continue
-            seen = look(files)
+            inside = None if has_document else _inside(config, real, folder)
+            seen = look(files) if inside is None else Seen[T](Failure(inside), complete=False)
             unpin(folder)
             stands = stands_at(root, real, folder)
             if not stands:
@@ -75,6 +80,11 @@ def _read_once(root: int, key: str, look: Callable[[Files], Seen[T]]) -> Seen[T]
         finally:
             os.close(folder)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), key)
+
+
+def _inside(config: ZarrConfig, key: str, folder: int) -> NotFound | None:
+    """Give the error for a folder that is no node of its own, but a part of one."""
+    return inside_item(config, key) if node_of(folder) == "plain" else None
 
 
 def _replaced_again(config: ZarrConfig, key: str) -> Unavailable:

@@ -1,0 +1,106 @@
+"""Copying an item as it is stored: its files, with nothing decoded."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+from polystore.backends.zarr.elements.documents import documents_in
+from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
+from polystore.backends.zarr.elements.plan import array_plan
+from polystore.backends.zarr.kind import is_item, kind_of, writes_format
+from polystore.backends.zarr.looking import folder_of_nodes, guarded_look, located
+from polystore.backends.zarr.tree import Files, ZarrStore
+from polystore.configs import ZarrConfig
+from polystore.core.errors import StorageError, UnsupportedOperation
+from polystore.core.key import Key
+from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+from polystore.core.payload import ArraySpec, Json
+from polystore.core.records import IfExists
+
+__all__ = ["copy_stored"]
+
+
+def copy_stored(
+    store: ZarrStore, key: Key, to: ZarrStore, new_key: Key, if_exists: IfExists, /
+) -> Outcome[bool]:
+    """Copy an item into another store, or to another key: all of its files, as they are.
+
+    With it come what others have put there, such as labels, and its history, without a new event. A
+    link is copied as what it leads to. `UnsupportedOperation` where the other store would not hold
+    it so: its layout has other items, or its config asks for other chunks, shards or codecs.
+    """
+    held = store.tree.hold(key)
+    if not is_successful(held):
+        return located(Failure(held.failure()), store, key)
+    files = held.unwrap().files
+    try:
+        agreed = guarded_look(lambda: _agreed(files, store, key, to.config))
+        if not is_successful(agreed):
+            return located(Failure(agreed.failure()), store, key)
+        return located(to.tree.copy_in(new_key, files, if_exists), to, new_key)
+    finally:
+        held.unwrap().close()
+
+
+def _agreed(files: Files, store: ZarrStore, key: Key, to: ZarrConfig) -> Outcome[None]:
+    documents = documents_in(files)
+    if not is_successful(documents):
+        return Failure(documents.failure())
+    found = documents.unwrap()
+    if found is None or not is_item(kind_of(found), store.config.layout):
+        return Failure(folder_of_nodes(store, key))
+    if not is_item(kind_of(found), to.layout):
+        return Failure(_otherwise(key, to, f"its layout is {to.layout.name}"))
+    if found.kind == "group":
+        return _image_agreed(found, key, to)
+    if found.zarr_format != writes_format(to):
+        return Failure(_otherwise(key, to, f"it holds arrays of Zarr v{writes_format(to)}"))
+    return and_then(array_meta(found), lambda meta: _array_agreed(meta, key, to))
+
+
+def _image_agreed(image: Documents, key: Key, to: ZarrConfig) -> Outcome[None]:
+    """Whether an image would be written so: no more is asked for than the version of OME-Zarr."""
+    version = "0.5" if "ome" in image.attributes else "0.4"
+    if version != to.ome.version:
+        return Failure(_otherwise(key, to, f"it holds images of OME-Zarr {to.ome.version}"))
+    if _asks(to) or to.ome.levels is not None:
+        return Failure(_otherwise(key, to, "its config asks for chunks, codecs or levels"))
+    return Success(None)
+
+
+def _array_agreed(meta: ArrayMeta, key: Key, to: ZarrConfig) -> Outcome[None]:
+    if not _asks(to):
+        return Success(None)
+    source, version = meta.documents, meta.documents.zarr_format
+    spec = ArraySpec(meta.grid.shape, meta.dtype.str, meta.axes, meta.grid.chunk)
+    plan = array_plan(spec, meta.dtype, to, {}, version)
+    if is_successful(plan):
+        text = plan.unwrap().documents["zarr.json" if version == 3 else ".zarray"]
+        wanted = cast("dict[str, Json]", json.loads(text))
+        if all(wanted.get(name) == source.fields.get(name) for name in _FORM):
+            return Success(None)
+    return Failure(_otherwise(key, to, "its config asks for other chunks, shards or codecs"))
+
+
+_FORM = ("chunk_grid", "codecs", "chunks", "compressor")
+"""The fields of an array's document, of v3 and of v2, that its config decides."""
+
+
+def _asks(config: ZarrConfig) -> bool:
+    """Whether a config says how arrays are to be cut or compressed; the default is content."""
+    default = ZarrConfig(root=config.root, store=config.store)
+    return (config.chunks, config.shards, config.compressor) != (
+        default.chunks,
+        default.shards,
+        default.compressor,
+    )
+
+
+def _otherwise(key: str, config: ZarrConfig, reason: str) -> StorageError:
+    return UnsupportedOperation(
+        key,
+        config,
+        f"{key!r} would not be stored so in the other store: {reason}.",
+        "Load it, and save what you get.",
+    )
