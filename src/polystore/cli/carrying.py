@@ -76,8 +76,30 @@ def _item(
         renamed = Item(pair[1], cast("Payload", watched), item.metadata, item.history)
         return Save(sink, errand.wish.if_exists)(renamed)
 
-    item = and_then(loaded(source, pair[0]), lambda it: _with_axes(it, errand.wish.axes))
+    item = and_then(_found(errand, pair[0]), lambda it: _with_axes(it, errand.wish.axes))
     return and_then(item, saved)
+
+
+def _found(errand: Errand, key: str) -> Outcome[Item[object]]:
+    """Give an item of the source, or a field of a plate out of its files."""
+    source = cast("Source[Payload]", errand.source)
+    field = errand.fields.get(key)
+    if field is None:
+        return loaded(source, key)
+    from polystore.backends.zarr.plates.grouping import stacked
+
+    def plane(file: str) -> Outcome[Item[LazyArray]]:
+        return and_then(loaded(source, file), _as_plane)
+
+    return cast("Outcome[Item[object]]", stacked(field, plane))
+
+
+def _as_plane(item: Item[object]) -> Outcome[Item[LazyArray]]:
+    array = as_lazy(item.payload)
+    if array is None:
+        message = f"{item.key!r} holds a {type(item.payload).__name__}, and no plane of an image."
+        return Failure(UnsupportedPayload(item.key, None, message, "Leave it out of the template."))
+    return Success(Item(item.key, array, item.metadata, item.history))
 
 
 def _with_axes(item: Item[object], axes: tuple[str, ...]) -> Outcome[Item[object]]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, cast
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from polystore.cli.places import images_among, no_image_in
 from polystore.configs import (
-    DiskConfig,
     ObjectConfig,
     OmeOptions,
     PlateNames,
     ZarrConfig,
     ZarrLayout,
 )
-from polystore.core.errors import StorageError, UnsupportedOperation
+from polystore.core.errors import NotFound, StorageError, UnsupportedOperation
 from polystore.core.key import suffix_of
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.records import IfExists
@@ -24,6 +23,9 @@ from polystore.discover import default_registry
 from polystore.files.asking import stat
 from polystore.files.listing import list_files
 from polystore.files.place import Address, PathConfig, address_of, as_whole
+
+if TYPE_CHECKING:
+    from polystore.backends.zarr.plates.grouping import FieldFiles
 
 __all__ = ["Errand", "Source", "Wish", "planned", "source_of"]
 
@@ -55,7 +57,8 @@ class Wish:
 class Errand:
     """Items to be copied: `pairs` of their keys in the source and in the target.
 
-    `others` are the keys of files that are no images, and stay; `title` says from where to where.
+    `others` are the keys of files that are no images, and stay; `title` says from where to where;
+    `fields` are those of a plate that are made of several files each, by their keys.
     """
 
     source: PathConfig
@@ -64,6 +67,7 @@ class Errand:
     wish: Wish
     title: str
     others: tuple[str, ...] = ()
+    fields: Mapping[str, FieldFiles] = field(factory=dict[str, "FieldFiles"], hash=False)
 
     @property
     def as_stored(self) -> bool:
@@ -190,26 +194,58 @@ def _layout(config: ZarrConfig, aim: Address, source: Source, wish: Wish) -> Zar
         return ZarrLayout(wish.layout)
     if aim.kind or not isinstance(source.config, ZarrConfig):
         return config.layout
-    field = source.config.layout is ZarrLayout.PLATE and not source.many
-    return ZarrLayout.IMAGE if field else source.config.layout
+    of_plate = source.config.layout is ZarrLayout.PLATE and not source.many
+    return ZarrLayout.IMAGE if of_plate else source.config.layout
 
 
 def _errand(source: Source, aim: Address, wish: Wish, title: str) -> Outcome[Errand]:
+    config = aim.config
+    if isinstance(config, ZarrConfig) and config.names is not None:
+        return _of_plate(source, config, wish, title)
     name = _naming(source, aim)
-    if aim.key:
-        pairs = tuple((key, aim.key) for key in source.keys)
-    else:
-        pairs = tuple((key, name(key)) for key in source.keys)
+    pairs = tuple((key, aim.key or name(key)) for key in source.keys)
     clash = _clash(pairs)
     if clash is not None:
         return Failure(clash)
     others = source.others
-    if isinstance(source.config, ObjectConfig | DiskConfig) and not isinstance(
-        aim.config, ZarrConfig
-    ):
+    if not isinstance(source.config, ZarrConfig) and not isinstance(config, ZarrConfig):
         pairs += tuple((key, name(key)) for key in others)  # files to files: all of them
         others = ()
-    return Success(Errand(source.config, aim.config, pairs, wish, title, others))
+    return Success(Errand(source.config, config, pairs, wish, title, others))
+
+
+def _of_plate(source: Source, config: ZarrConfig, wish: Wish, title: str) -> Outcome[Errand]:
+    """Give the errand of files whose names say which plane of a plate each is.
+
+    Fields are copied whole where all their planes are there, which takes fewer files and one look
+    at each; else plane by plane.
+    """
+    from polystore.backends.zarr.plates.grouping import fields_of
+    from polystore.backends.zarr.plates.names import parsed
+
+    names = cast("PlateNames", config.names)
+    known = {key: parsed(names, _below(source, key)) for key in source.keys}
+    keys = {_below(source, key): key for key, plane in known.items() if is_successful(plane)}
+    if not keys:
+        return Failure(next(iter(known.values())).failure())
+    others = (*source.others, *(key for key, plane in known.items() if not is_successful(plane)))
+    fields = fields_of(names, keys)
+    if not is_successful(fields):
+        if not isinstance(fields.failure(), NotFound):
+            return Failure(fields.failure())
+        pairs = tuple((key, name) for name, key in keys.items())
+        return Success(Errand(source.config, config, pairs, wish, title, others))
+    stacks = {
+        one.key: evolve(one, files=tuple(keys[name] for name in one.files))
+        for one in fields.unwrap()
+    }
+    whole = evolve(config, names=None)
+    pairs = tuple((key, key) for key in stacks)
+    return Success(Errand(source.config, whole, pairs, wish, title, others, stacks))
+
+
+def _below(source: Source, key: str) -> str:
+    return key.removeprefix(f"{source.folder}/") if source.folder else key
 
 
 def _naming(source: Source, aim: Address) -> Callable[[str], str]:
@@ -220,7 +256,7 @@ def _naming(source: Source, aim: Address) -> Callable[[str], str]:
     )
 
     def named(key: str) -> str:
-        below = key.removeprefix(f"{source.folder}/") if source.folder else key
+        below = _below(source, key)
         if not source.many:
             below = below.rpartition("/")[2]
         if not to_files or suffix_of(below, suffixes):
