@@ -1,0 +1,151 @@
+"""Changing what is in a store of bytes: a region of an array, and deleting a node."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from attrs import field, frozen
+
+from polystore.backends.refusals import folder_in_use
+from polystore.backends.zarr.folder.groups import not_ours, part_of
+from polystore.backends.zarr.kind import DOCUMENTS
+from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
+from polystore.backends.zarr.objects.claims import Busy, Claim, claimed
+from polystore.backends.zarr.objects.groups import busy
+from polystore.backends.zarr.objects.node import (
+    Node,
+    files_of,
+    has_nodes,
+    item_above,
+    joined,
+    missing,
+    node_at,
+    resolved,
+)
+from polystore.backends.zarr.tree import Files, Growing
+from polystore.core.errors import StorageError, UnsupportedOperation
+from polystore.core.key import Key
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
+from polystore.core.records import Buffer
+
+__all__ = ["delete", "patch"]
+
+_WAIT_S = 60.0
+"""Seconds that a change waits for another one of the same node."""
+
+
+@frozen(eq=False)
+class _Patch:
+    """The one file that a patch may make."""
+
+    content: Bytes
+    path: str
+    made: dict[str, list[bytes]] = field(factory=dict[str, list[bytes]])
+    lock: threading.Lock = field(factory=threading.Lock)
+
+    def create(self, name: str) -> Growing:
+        """Begin the file; raises for a second one, before it takes any memory."""
+        with self.lock:
+            self.made[name] = []
+            if len(self.made) > 1:
+                raise StoreError(self._many())
+
+        def append(buffers: Sequence[Buffer]) -> None:
+            self.made[name].extend(memoryview(buffer).tobytes() for buffer in buffers)
+
+        return Growing(append, lambda: None)
+
+    def _many(self) -> UnsupportedOperation:
+        return UnsupportedOperation(
+            self.path,
+            self.content.config,
+            f"The region covers several files of {self.path!r}, and a store of objects replaces "
+            "one at a time: a reader would see some of it.",
+            "Save regions that are in one file (a shard, or a chunk where there are none), or save "
+            "the whole under another key.",
+        )
+
+
+def patch(
+    content: Bytes, key: Key, change: Callable[[Files, Files], Outcome[None]], stale_s: float
+) -> Outcome[None]:
+    """Replace one file of a node by the one that `change` creates: one put, one patch at a time."""
+
+    def patched() -> Outcome[None]:
+        node = resolved(content, key)
+        if node.kind == "none":
+            return Failure(missing(content, key))
+        try:
+            with claimed(content, node.path, stale_s, _WAIT_S) as claim:
+                again = node_at(content, node.path)
+                made = _Patch(content, node.path)
+                new = Files(_none, made.create, lambda: iter(()), lambda: (None, None))
+                changed = change(files_of(content, again), new)
+                if is_successful(changed):
+                    claim.require()
+                    for name, parts in made.made.items():
+                        content.put(joined(node.path, name), parts, "replace")
+                return changed
+        except Busy:
+            return Failure(busy(content, key))
+
+    return guarded(patched, key, content.config)
+
+
+def _none(_path: str) -> None:
+    return None
+
+
+def delete(content: Bytes, key: Key, stale_s: float) -> Outcome[None]:
+    """Delete a link, an item with all that is below it, or an empty group.
+
+    The document that makes it a node goes first: nobody takes the rest for one. If this writer dies
+    then, whoever saves under the key next deletes the rest.
+    """
+
+    def deleted() -> Outcome[None]:
+        node = node_at(content, key)
+        problem = _not_deleted(content, node)
+        if problem is not None:
+            return Failure(problem)
+        try:
+            with claimed(content, key, stale_s, _WAIT_S) as claim:
+                return _deleted(claim)
+        except Busy:
+            return Failure(busy(content, key))
+
+    return guarded(deleted, key, content.config)
+
+
+def _not_deleted(content: Bytes, node: Node) -> StorageError | None:
+    """Give the error for what is not to be deleted: nothing, a part of an item, a plain folder."""
+    inside = item_above(content, node.path)
+    if node.kind == "none":
+        if inside is None and has_nodes(content, node.path):
+            return not_ours(node.path, content.config, "remove")
+        return missing(content, node.path)
+    if inside is None:
+        return None
+    if inside.kind == "image":
+        return part_of(node.path, content.config, inside.path, "delete")
+    return missing(content, node.path)
+
+
+def _deleted(claim: Claim) -> Outcome[None]:
+    content, path = claim.content, claim.path
+    node = node_at(content, path)
+    if node.deciding is None:  # another writer has deleted it
+        return Failure(missing(content, path))
+    names = list(content.names(path))
+    if not node.is_item(content.config.layout):
+        others = {name.partition("/")[0] for name in names} - DOCUMENTS
+        if others:
+            return Failure(folder_in_use(path, content.config, len(others)))
+    try:
+        for name in sorted(names, key=lambda it: it != node.deciding):
+            content.delete(joined(path, name))
+    except OSError:
+        claim.keep()
+        raise
+    return Success(None)
