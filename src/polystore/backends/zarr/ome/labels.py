@@ -37,9 +37,7 @@ def label_place(key: str) -> LabelPlace | None:
     return LabelPlace(image, name) if folder == LABELS and image else None
 
 
-def with_label(
-    name: str, version: OmeVersion
-) -> Callable[[dict[str, object]], dict[str, object]]:
+def with_label(name: str, version: OmeVersion) -> Callable[[dict[str, object]], dict[str, object]]:
     """Give what adds a name to the attributes of a group of labels.
 
     >>> with_label("nuclei", "0.5")({"ome": {"version": "0.5", "labels": ["cells"]}})

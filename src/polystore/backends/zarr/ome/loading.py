@@ -8,9 +8,10 @@ from attrs import evolve, frozen
 
 from polystore.backends.zarr.elements.documents import documents_in
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
-from polystore.backends.zarr.elements.reading import read_elements
+from polystore.backends.zarr.elements.reading import lazy_array, read_elements
+from polystore.backends.zarr.kind import kind_of
 from polystore.backends.zarr.notes import OURS, Notes, notes_in
-from polystore.backends.zarr.ome.axes import ImageAxes, inverse, permuted
+from polystore.backends.zarr.ome.axes import ImageAxes, inverse, lazy_transposed, permuted
 from polystore.backends.zarr.ome.describe import agreed, metadata_in
 from polystore.backends.zarr.ome.metadata import Level, OmeImage, image_in
 from polystore.backends.zarr.ome.saving import TRANSPOSED
@@ -18,10 +19,18 @@ from polystore.backends.zarr.tree import Files, Seen
 from polystore.core.errors import Corrupt, StorageError
 from polystore.core.item import Item, Metadata
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
-from polystore.core.payload import HostArray, Json, Payload
+from polystore.core.payload import HostArray, Json, LazyArray, Payload
 from polystore.core.region import whole
 
-__all__ = ["StoredImage", "level_meta", "level_metadata", "load_image", "stored_image"]
+__all__ = [
+    "StoredImage",
+    "image_documents",
+    "lazy_image",
+    "level_meta",
+    "level_metadata",
+    "load_image",
+    "stored_image",
+]
 
 
 @frozen
@@ -41,6 +50,16 @@ class StoredImage:
     def below(self) -> str:
         """What the paths of the full resolution's files begin with."""
         return f"{self.image.levels[0].path}/"
+
+
+def image_documents(files: Files) -> Outcome[Documents | None]:
+    """Give the documents of an image; `None` if the node is none. Raises `OSError`."""
+    found = documents_in(files)
+    if not is_successful(found):
+        return Failure(found.failure())
+    documents = found.unwrap()
+    is_one = documents is not None and kind_of(documents) == "image"
+    return Success(documents if is_one else None)
 
 
 def stored_image(files: Files, documents: Documents) -> Seen[StoredImage]:
@@ -144,6 +163,19 @@ def load_image(files: Files, documents: Documents, key: str, max_bytes: int) -> 
         return Item(key, payload, found.metadata, found.notes.history)
 
     return Seen(elements.outcome.map(item), elements.complete)
+
+
+def lazy_image(
+    files: Files, documents: Documents, key: str, max_bytes: int
+) -> Outcome[Item[LazyArray]]:
+    """Give an image as `load_image` does, to be read region by region while the files stay open."""
+    seen = stored_image(files, documents)
+    if not is_successful(seen.outcome):
+        return Failure(seen.outcome.failure())
+    found = seen.outcome.unwrap()
+    lazy = lazy_array(files, found.meta, max_bytes, found.below)
+    back = lazy_transposed(lazy, inverse(found.axes.order), found.axes.said)
+    return Success(Item(key, back, found.metadata, found.notes.history))
 
 
 def level_metadata(documents: Documents, path: str) -> Metadata | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 from polystore.backends.zarr.elements.grid import inside
 from polystore.backends.zarr.elements.meta import ArrayMeta
@@ -14,7 +15,7 @@ from polystore.backends.zarr.tree import Files
 from polystore.core.errors import StorageError, UnsupportedOperation
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import HostArray
-from polystore.core.region import Box, lengths, region_of
+from polystore.core.region import Box, region_of
 
 __all__ = ["rewrite_region"]
 
@@ -31,13 +32,13 @@ def rewrite_region(
     old, new = files
     metas: list[ArrayMeta] = []
     for level in image.image.levels:
-        meta = level_meta(old, image.image, level).outcome
-        if not is_successful(meta):
-            return Failure(meta.failure())
-        metas.append(meta.unwrap())
+        found = level_meta(old, image.image, level).outcome
+        if not is_successful(found):
+            return Failure(found.failure())
+        metas.append(found.unwrap())
     if any(
         halved_shape(a.grid.shape) != b.grid.shape or _native(a) != _native(b)
-        for a, b in zip(metas, metas[1:], strict=False)
+        for a, b in pairwise(metas)
     ):
         return Failure(_unlike())
     for number, (level, meta) in enumerate(zip(image.image.levels, metas, strict=True)):
@@ -46,10 +47,10 @@ def rewrite_region(
         if not is_successful(done) or number == len(metas) - 1:
             return done
         smaller, shown = _halved_box(box, meta.grid.shape)
-        found = read_elements(old, meta, shown, sys.maxsize, below)
-        if not is_successful(found.outcome):
-            return Failure(found.outcome.failure())
-        pixels = found.outcome.unwrap()
+        stored = read_elements(old, meta, shown, sys.maxsize, below).outcome
+        if not is_successful(stored):
+            return Failure(stored.failure())
+        pixels = stored.unwrap()
         pixels[region_of(inside(box, [part.start for part in shown]))] = array
         box, array = smaller, halved(pixels, how)
     return Success(None)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve, field, frozen
 
+from polystore.backends.zarr.given import dtype_of, host_or_lazy, spec_of
 from polystore.backends.zarr.notes import OURS, notes_of
 from polystore.backends.zarr.ome.axes import (
     ImageAxes,
     dtype_problem,
     image_axes,
     lazy_transposed,
+    permuted,
 )
 from polystore.backends.zarr.ome.describe import Form, channel_axis, described
 from polystore.backends.zarr.ome.levels import (
@@ -26,13 +29,11 @@ from polystore.backends.zarr.ome.levels import (
 from polystore.backends.zarr.ome.metadata import OmeImage, image_json
 from polystore.backends.zarr.ome.omero import Sampler, given_omero, omero_json
 from polystore.backends.zarr.ome.pyramid import Downsampling, level_count
-from polystore.backends.zarr.tree import Files
-from polystore.configs import ZarrConfig
+from polystore.backends.zarr.tree import Files, ZarrStore
 from polystore.core.errors import UnsupportedPayload
-from polystore.core.item import Item
+from polystore.core.item import Item, Metadata
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
-from polystore.core.payload import ArraySpec, HostArray, Json, LazyArray, Payload, is_host_array
-from polystore.core.records import Context
+from polystore.core.payload import ArraySpec, HostArray, Json, LazyArray, Payload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,16 +84,13 @@ class NewImage:
     how: Downsampling
     notes: Mapping[str, Json] = field(hash=False)
     dropped: tuple[str, ...]
-    item: Item[Payload]
+    metadata: Metadata
 
     @property
     def nbytes(self) -> int:
         """The bytes of its pixels, at full resolution."""
         meta = self.levels[0].plan.meta
-        nbytes: int = meta.dtype.itemsize
-        for length in meta.grid.shape:
-            nbytes *= length
-        return nbytes
+        return math.prod(meta.grid.shape) * meta.dtype.itemsize
 
     def fill(self, files: Files) -> Outcome[None]:
         """Write the levels, then the metadata of the image."""
@@ -126,7 +124,7 @@ class NewImage:
 
     def _omero(self, sampler: Sampler) -> Mapping[str, Json]:
         """Give the settings that came with the item, if they fit; else chosen ones."""
-        metadata, meta = self.item.metadata, self.levels[0].plan.meta
+        metadata, meta = self.metadata, self.levels[0].plan.meta
         count, names = len(sampler.channels), metadata.channel_names
         given = given_omero(metadata.attributes.get("omero"), count, names)
         if given is not None:
@@ -149,91 +147,87 @@ def group_documents(attributes: Mapping[str, Json], zarr_format: Literal[2, 3]) 
     ['.zattrs', '.zgroup']
     """
     if zarr_format == 3:
-        document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        document: Json = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         return {"zarr.json": _json(document)}
     return {".zattrs": _json(attributes), ".zgroup": _json({"zarr_format": 2})}
 
 
-def _json(document: Mapping[str, Json]) -> bytes:
+def _json(document: Json) -> bytes:
     return json.dumps(document, indent=2, allow_nan=False).encode()
 
 
 def new_image(
-    item: Item[Payload], config: ZarrConfig, context: Context, label: LabelOf | None = None
+    store: ZarrStore, item: Item[Payload], label: LabelOf | None = None
 ) -> Outcome[NewImage]:
     """Give an image to be written of an item, whose array may be lazy, or of any framework.
 
     `UnsupportedPayload` for what OME-Zarr cannot hold, `InvalidSpec` for chunks that do not fit.
     With `label` it is a label image: of integers, halved by `"nearest"`.
     """
-    source = _source(item, context)
+    source = host_or_lazy(store, item)
     if not is_successful(source):
         return Failure(source.failure())
     array = source.unwrap()
-    dtype = _dtype(array)
-    shape = array.spec.shape if isinstance(array, LazyArray) else array.shape
-    refused = dtype_problem(dtype, shape) or (None if label is None else _no_label(dtype))
-    if refused is not None:
-        return Failure(refused)
-    lazy_axes = array.spec.axes if isinstance(array, LazyArray) else ()
-    axes = image_axes(len(shape), item.metadata.axes or lazy_axes, config.ome.axes)
-    return and_then(axes, lambda it: _new_image(item, array, it, config, context, label))
+    spec = spec_of(array, item.metadata.axes)
+    dtype = and_then(dtype_of(array), lambda it: _image_dtype(it, spec.shape, label))
+    if not is_successful(dtype):
+        return Failure(dtype.failure())
+    said = item.metadata.axes or (array.spec.axes if isinstance(array, LazyArray) else ())
+    axes = image_axes(len(spec.shape), said, store.config.ome.axes)
+    return and_then(
+        axes, lambda it: _planned(store, item, _Stored(array, spec, dtype.unwrap(), it), label)
+    )
 
 
-def _source(item: Item[Payload], context: Context) -> Outcome[HostArray | LazyArray]:
-    if isinstance(item.payload, LazyArray):
-        return Success(item.payload)
-    return and_then(context.to_host(item), lambda it: _one_array(it.payload))
-
-
-def _one_array(payload: Payload) -> Outcome[HostArray | LazyArray]:
-    if is_host_array(payload):
-        return Success(payload)
-    message = f"An OME-Zarr image is one array, and a {type(payload).__name__} is none."
-    advice = "Make it one array, save its arrays one by one, or save it to another store."
+def _image_dtype(
+    dtype: np.dtype[Any], shape: tuple[int, ...], label: LabelOf | None
+) -> Outcome[np.dtype[Any]]:
+    problem = dtype_problem(dtype, shape)
+    if problem is not None:
+        return Failure(problem)
+    if label is None or dtype.kind in "iu":
+        return Success(dtype)
+    message = f"A label image holds integers, and these are {dtype}."
+    advice = 'Number the objects, or save a mask as integers: mask.astype("uint8").'
     return Failure(UnsupportedPayload("", None, message, advice))
 
 
-def _dtype(array: HostArray | LazyArray) -> np.dtype[Any]:
-    import numpy as np
+@frozen
+class _Stored:
+    """An array, and the axes under which it is to be stored."""
 
-    return np.dtype(array.spec.dtype) if isinstance(array, LazyArray) else array.dtype
+    array: HostArray | LazyArray
+    spec: ArraySpec
+    dtype: np.dtype[Any]
+    axes: ImageAxes
+
+    @property
+    def source(self) -> HostArray | LazyArray:
+        """The array, its axes as they are stored."""
+        order, names = self.axes.order, self.axes.names
+        if isinstance(self.array, LazyArray):
+            return lazy_transposed(self.array, order, names)
+        return self.array.transpose(order)
 
 
-def _no_label(dtype: np.dtype[Any]) -> UnsupportedPayload | None:
-    if dtype.kind in "iu":
-        return None
-    message = f"A label image holds integers, and these are {dtype}."
-    advice = 'Number the objects, or save a mask as integers: mask.astype("uint8").'
-    return UnsupportedPayload("", None, message, advice)
-
-
-def _new_image(  # noqa: PLR0913 - each of them was looked at on its own
-    item: Item[Payload],
-    array: HostArray | LazyArray,
-    axes: ImageAxes,
-    config: ZarrConfig,
-    context: Context,
-    label: LabelOf | None,
+def _planned(
+    store: ZarrStore, item: Item[Payload], new: _Stored, label: LabelOf | None
 ) -> Outcome[NewImage]:
-    if isinstance(array, LazyArray):
-        source: HostArray | LazyArray = lazy_transposed(array, axes.order, axes.names)
-        spec = lazy_transposed(array, axes.order, axes.names).spec
-    else:
-        source = array.transpose(axes.order)
-        spec = ArraySpec(source.shape, str(array.dtype), axes.names, source.shape)
-    how: Downsampling = config.ome.downsampling if label is None else "nearest"
-    wanted = config.ome.levels if label is None else label.levels
-    paths = dataset_paths(level_count(spec.shape, wanted))
-    form = Form(config.ome.version, how, paths, item.key.rpartition("/")[2])
-    notes, dropped = notes_of(item, context.to_spec)
-    moved: dict[str, Json] = {TRANSPOSED: list(axes.order)} if axes.is_moved else {}
-    image = described(item.metadata, axes, spec.shape, form)
+    ome, axes = store.config.ome, new.axes
+    how: Downsampling = ome.downsampling if label is None else "nearest"
+    shape = permuted(new.spec.shape, axes.order)
+    paths = dataset_paths(level_count(shape, ome.levels if label is None else label.levels))
+    form = Form(ome.version, how, paths, item.key.rpartition("/")[2])
+    image = described(item.metadata, axes, shape, form)
     if label is not None:
         given = item.metadata.attributes.get("image-label")
-        source_of: dict[str, Json] = {"source": {"image": label.image}}
-        image = evolve(image, label={**(given if isinstance(given, Mapping) else {}), **source_of})
-    levels = plan_levels(spec, _dtype(array), config, paths)
+        words = given if isinstance(given, Mapping) else {}
+        image = evolve(image, label={**words, "source": {"image": label.image}})
+    notes, dropped = notes_of(item, store.context.to_spec)
+    if axes.is_moved:
+        notes = {**notes, TRANSPOSED: list(axes.order)}
+    spec = ArraySpec(shape, new.spec.dtype, axes.names, permuted(new.spec.blocks, axes.order))
+    levels = plan_levels(spec, new.dtype, store.config, paths)
     return levels.map(
-        lambda it: NewImage(source, axes, image, it, how, {**notes, **moved}, dropped, item)
+        lambda it: NewImage(new.source, axes, image, it, how, notes, dropped, item.metadata)
     )
