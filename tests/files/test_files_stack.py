@@ -136,15 +136,15 @@ def test_a_file_that_differs_is_named(tmp_path: Path, odd: HostArray, place: str
 
 def test_a_file_that_is_not_read_in_parts_is_checked_when_it_is_read(tmp_path: Path) -> None:
     disk = DiskConfig(root=tmp_path)
-    planes_in(disk, ".npy", 3)
-    save(disk)(Item("A01/t3.npy", plane(0)[:2])).unwrap()
+    planes_in(disk, ".png", 3)
+    save(disk)(Item("A01/t3.png", plane(0)[:2])).unwrap()
     stack = load_stack(disk).unwrap()
     assert np.array_equal(
         stack.payload.read((slice(0, 3), slice(None), slice(None))).unwrap()[2], plane(2)
     )
     error = stack.payload.read((slice(2, 4), slice(None), slice(None))).failure()
     assert isinstance(error, UnsupportedPayload)
-    assert error.key == "A01/t3.npy"
+    assert error.key == "A01/t3.png"
 
 
 def test_what_holds_no_array_is_named(tmp_path: Path) -> None:

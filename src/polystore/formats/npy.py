@@ -2,7 +2,7 @@
 
 What is written is what `numpy.save` writes, byte for byte (the format is NumPy's NEP 1, and the
 page of `numpy.lib.format`). The elements are written from the array's own memory, and read into one
-aligned array.
+aligned array; or region by region, from where they lie.
 
 The frameworks' files (`.jax`, `.cupy`) are the same, and hold the dtypes of `ml_dtypes` too. NumPy
 has no words for those: bfloat16 is written as the records `[("bfloat16", "<u2")]`, which
@@ -23,10 +23,13 @@ from typing import TYPE_CHECKING, Any, cast
 from attrs import frozen
 
 from polystore.configs import NPY
+from polystore.core.errors import UnsupportedOperation
 from polystore.core.item import Item
-from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
-from polystore.core.payload import HostArray, Payload, bytes_of
+from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
+from polystore.core.payload import ArraySpec, HostArray, LazyArray, Payload, Region, bytes_of
 from polystore.core.records import Codec, Decoded, Encoded, Limits, Readable
+from polystore.core.region import box_of, lengths
+from polystore.formats.box import read_box
 from polystore.formats.refusals import (
     allocated,
     cannot_hold,
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from polystore.core.region import Box
+
 __all__ = ["ML_NPY_CODEC", "NPY_CODEC", "Layout", "elements_of", "layout_of", "parts_of"]
 
 MAGIC = b"\x93NUMPY"
@@ -55,6 +60,9 @@ _GROWTH_DIGITS = (
     21  # NumPy leaves room for the first axis to grow in place (GROWTH_AXIS_MAX_DIGITS)
 )
 _FIRST_READ = 1024  # bytes; holds the header of every array without a large structured dtype
+
+_BLOCK = 2**22
+"""Bytes. Read in one go, and as many again while they are worked on, beside others."""
 
 _REGISTERED = 2  # what `dtype.isbuiltin` says of dtypes that another package gave to NumPy
 
@@ -205,6 +213,54 @@ def _decode(ml: bool, source: Readable, limits: Limits, /) -> Outcome[Decoded[Ho
     return read.map(Decoded)
 
 
+def _open(source: Readable, limits: Limits, /) -> Outcome[Decoded[LazyArray]]:
+    """Give the array to be read region by region; the limits are those of a region.
+
+    `UnsupportedOperation` for records, whose dtype has no name.
+    """
+    found = layout_of(source)
+    if not is_successful(found):
+        return Failure(found.failure())
+    layout = found.unwrap()
+    if layout.dtype.names:
+        message = "A .npy file of records is not read region by region."
+        return Failure(UnsupportedOperation("", None, message, "Load it whole."))
+
+    def read(region: Region) -> Outcome[HostArray]:
+        return and_then(box_of(region, layout.shape), of_box)
+
+    def of_box(box: Box) -> Outcome[HostArray]:
+        turn = slice(None, None, -1 if layout.fortran else 1)  # Fortran's order is C's, turned
+        shape, turned = layout.shape[turn], box[turn]
+        too_large = over_limit(math.prod(lengths(box)) * layout.dtype.itemsize, limits)
+        if too_large is not None:
+            return Failure(too_large)
+        room = allocated(lengths(turned), layout.dtype)
+        if not is_successful(room):
+            return room
+        array = room.unwrap()
+        done = guard(
+            lambda: read_box(source, layout.start, shape, turned, array),
+            catch(ValueError, lambda error: damaged(_NAME, str(error))),
+        )
+        return done.map(lambda _: array.T if layout.fortran else array)
+
+    spec = ArraySpec(layout.shape, str(layout.dtype), (), _blocks(layout))
+    return Success(Decoded(LazyArray(spec, read)))
+
+
+def _blocks(layout: Layout) -> tuple[int, ...]:
+    """Give the largest blocks up to a size that each lie in one piece, or in a few."""
+    left = max(_BLOCK // max(layout.dtype.itemsize, 1), 1)
+    turn = slice(None, None, -1 if layout.fortran else 1)
+    blocks: list[int] = []
+    for length in reversed(layout.shape[turn]):
+        blocks.append(min(max(length, 1), left))
+        left = max(left // max(length, 1), 1)
+    blocks.reverse()
+    return tuple(blocks[turn])
+
+
 def layout_of(source: Readable, *, ml: bool = False) -> Outcome[Layout]:
     """Give what the header says, once it is known that as many bytes follow it.
 
@@ -338,7 +394,7 @@ def _fields(value: object) -> tuple[object, bool, tuple[int, ...]]:
 
 
 NPY_CODEC: Codec[HostArray] = Codec(
-    format=NPY, encode=partial(_encode, False), decode=partial(_decode, False), open=None
+    format=NPY, encode=partial(_encode, False), decode=partial(_decode, False), open=_open
 )
 """The record of `.npy`."""
 

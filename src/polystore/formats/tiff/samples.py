@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from polystore.core.payload import HostArray
 from polystore.core.region import Box, lengths, whole
-from polystore.formats.tiff.box import read_box
+from polystore.formats.box import read_box
 from polystore.formats.tiff.segments import Paged, fill
 
 __all__ = ["Samples", "blocks_of", "read_samples", "reshaped"]

@@ -19,8 +19,8 @@ from attrs import frozen
 from polystore.core.payload import HostArray, bytes_of
 from polystore.core.records import Buffer, Readable
 from polystore.core.region import Box, lengths, whole
+from polystore.formats.box import read_box, read_fully
 from polystore.formats.quiet import quiet
-from polystore.formats.tiff.box import read_box, read_fully
 from polystore.formats.tiff.streams import JPEG, JPEG_2000, check_image
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from attrs import frozen
 
-from polystore.core.errors import TooLarge
+from polystore.core.errors import TooLarge, UnsupportedOperation
 from polystore.core.item import Metadata
 from polystore.core.outcome import is_successful
 from polystore.core.payload import HostArray, LazyArray, Region, is_host_array
@@ -49,6 +49,8 @@ def _both(codec: Codec[object], example: CodecExample) -> _Both | None:
     whole = plain(on_host(decoded.unwrap().payload))
     if not is_host_array(whole):
         return None
+    if not is_successful(opened) and isinstance(opened.failure(), UnsupportedOperation):
+        return None  # this kind of array is not read in parts
     lazy = done(opened, "opening what can be decoded")
     return _Both(whole, decoded.unwrap().metadata, lazy.payload, lazy.metadata)
 

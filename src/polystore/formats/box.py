@@ -1,4 +1,4 @@
-"""How the box of an array that lies in one piece is read."""
+"""How the box of an array that lies in one piece of a file is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_box(
 
     The bytes are not swapped. `ValueError` if the source ends before.
     """
-    if array.size == 0:
+    if array.nbytes == 0:
         return
     last = max((axis for axis, n in enumerate(shape) if len(box[axis]) != n), default=0)
     inner = math.prod(shape[last + 1 :]) * array.itemsize
