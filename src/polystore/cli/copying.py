@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from polystore.cli.exits import BAD, GOOD, INTERRUPTED, NOT_BEGUN, ended_by, remark
+from polystore.cli.exits import BAD, GOOD, INTERRUPTED, NOT_BEGUN, ended_by, remark, spoken
 from polystore.cli.words import whole_numbers, words
 from polystore.core.outcome import is_successful
 
@@ -122,7 +122,7 @@ def _say(errand: Errand, saved: Sequence[Saved], errors: Sequence[StorageError])
     from polystore.cli.places import counted
 
     for error in errors[:SHOWN]:
-        remark(f"polystore copy: {error}")
+        remark(f"polystore copy: {spoken(error)}")
     if len(errors) > SHOWN:
         remark(f"and {len(errors) - SHOWN} errors more")
     counts = Counter[Literal["written", "skipped"]](it.status for it in saved)

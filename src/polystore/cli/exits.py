@@ -6,11 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from polystore.cli.escaping import printable
+from polystore.core.errors import AlreadyExists, NotFound
 
 if TYPE_CHECKING:
     from polystore.core.errors import StorageError
 
-__all__ = ["BAD", "GOOD", "INTERRUPTED", "NOT_BEGUN", "ended_by", "remark"]
+__all__ = ["BAD", "GOOD", "INTERRUPTED", "NOT_BEGUN", "ended_by", "remark", "spoken"]
 
 GOOD, BAD, NOT_BEGUN, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses. 2 is also what argparse gives for a wrong command line, and 130 what shells expect
@@ -19,8 +20,24 @@ of a program that Ctrl-C stopped."""
 
 def ended_by(command: str, error: StorageError, status: int) -> int:
     """Say on standard error what is wrong and what to do, and give the exit status."""
-    remark(f"polystore {command}: {error}")
+    remark(f"polystore {command}: {spoken(error)}")
     return status
+
+
+def spoken(error: StorageError) -> str:
+    """Give an error in the words of the command line, where its advice is about Python.
+
+    >>> from polystore.core.errors import NotFound
+    >>> print(spoken(NotFound("a", None, "Nothing is there.", "See list_files(store).")))
+    Nothing is there. Check the path: polystore info says what a folder holds.
+    """
+    match error:
+        case AlreadyExists() if "if_exists" in error.advice:
+            return f"{error.message} Add --if-exists replace, or skip to keep what is there."
+        case NotFound() if "list_files" in error.advice:
+            return f"{error.message} Check the path: polystore info says what a folder holds."
+        case _:
+            return str(error)
 
 
 def remark(text: str) -> None:

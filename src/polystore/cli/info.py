@@ -143,7 +143,7 @@ def _storage(facts: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 def _size(stored: int, whole: int | None) -> str:
     if whole is None:
         return f"{stored:,} bytes"
-    ratio = f", {whole / stored:.2f} to 1" if stored else ""
+    ratio = f" ({whole / stored:.2f} to 1)" if stored else ""
     return f"{stored:,} bytes of {whole:,}{ratio}"
 
 

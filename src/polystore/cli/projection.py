@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -164,34 +163,45 @@ def _reduced(array: LazyArray, plane: _Plane, channel: int, size: int) -> Outcom
     import numpy as np
 
     shape = array.spec.shape
-
-    factor = max(1, math.ceil(max(shape[plane.y], shape[plane.x]) / size))
-    rows = max(1, BAND_BYTES // (factor * shape[plane.x] * 8)) * factor
+    height, width = shape[plane.y], shape[plane.x]
+    scale = min(1.0, size / max(height, width))
+    rows, columns = (_edges(length, scale) for length in (height, width))
+    step = max(1, int(BAND_BYTES * scale) // (8 * width))
     bands: list[HostArray] = []
-    for top in range(0, shape[plane.y], rows):
+    for first in range(0, len(rows) - 1, step):
+        bounds = rows[first : first + step + 1]
         region = [slice(place, place + 1) for place in plane.places]
-        region[plane.y] = slice(top, min(top + rows, shape[plane.y]))
-        region[plane.x] = slice(0, shape[plane.x])
+        region[plane.y] = slice(bounds[0], bounds[-1])
+        region[plane.x] = slice(0, width)
         if plane.c is not None:
             region[plane.c] = slice(channel, channel + 1)
         band = array.read(tuple(region))
         if not is_successful(band):
             return band
         flat = np.moveaxis(band.unwrap(), (plane.y, plane.x), (-2, -1))
-        bands.append(_binned(flat.reshape(flat.shape[-2:]), factor))
+        flat = flat.reshape(flat.shape[-2:])
+        bands.append(_binned(flat, [edge - bounds[0] for edge in bounds], columns))
     return Success(np.concatenate(bands))
 
 
-def _binned(band: HostArray, factor: int) -> HostArray:
-    """Give the mean of each `factor` x `factor` pixels; at the edges there are fewer."""
+def _edges(length: int, scale: float) -> list[int]:
+    """Give where the pixels of the picture begin along an axis, and the end of the last.
+
+    >>> _edges(10, 0.4)
+    [0, 2, 5, 7, 10]
+    """
+    wanted = max(1, round(length * scale))
+    return [number * length // wanted for number in range(wanted + 1)]
+
+
+def _binned(band: HostArray, rows: Sequence[int], columns: Sequence[int]) -> HostArray:
+    """Give the mean of the pixels between edges."""
     import numpy as np
 
     numbers = _numbers(band)
-    for axis in (0, 1):
-        length: int = numbers.shape[axis]
-        edges = np.arange(0, length, factor)
-        widths = np.diff(edges, append=length)
-        sums = np.add.reduceat(numbers, edges, axis=axis)
+    for axis, edges in enumerate((rows, columns)):
+        widths = np.diff(np.array(edges))
+        sums = np.add.reduceat(numbers, np.array(edges[:-1]), axis=axis)
         numbers = sums / (widths[:, None] if axis == 0 else widths[None, :])
     return numbers
 
