@@ -38,6 +38,8 @@ __all__ = ["RAISED", "beyond", "damaged", "interpreted"]
 _NDIM_MAX = 32  # NumPy has 64 since its version 2
 _LENGTH_MAX = 2**63 - 1
 
+_REASON_MAX = 200  # characters
+
 _FIELDS = frozenset(
     (
         "zarr_format",
@@ -72,13 +74,7 @@ _Named: TypeAlias = tuple[str, Mapping[str, Json]]
 def interpreted(documents: Documents) -> Outcome[ArrayMeta]:
     """Give what the documents of an array say: `array_meta` is this."""
     by_version = _meta_of_v3 if documents.zarr_format == 3 else _meta_of_v2
-    return guard(
-        lambda: by_version(documents),
-        catch(NotImplementedError, lambda error: beyond(str(error))),
-        # Of codecs beyond the specification; raised only where the user made warnings errors.
-        catch(Warning, lambda warning: beyond(str(warning))),
-        *(catch(kind, damaged) for kind in RAISED),
-    )
+    return guard(lambda: by_version(documents), *_CATCHES)
 
 
 def beyond(reason: str) -> StorageError:
@@ -86,7 +82,7 @@ def beyond(reason: str) -> StorageError:
     return UnsupportedPayload(
         "",
         None,
-        f"This array cannot be read: {reason}.",
+        f"This array cannot be read: {_short(reason)}.",
         "Install the package that teaches it to zarr-python, or convert it where it was made.",
     )
 
@@ -95,8 +91,25 @@ def damaged(error: Exception) -> StorageError:
     """Give the error for metadata that contradicts itself or the specification."""
     reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
     return Corrupt(
-        "", None, f"The metadata of this array is damaged: {reason}.", "Save it from its source."
+        "",
+        None,
+        f"The metadata of this array is damaged: {_short(reason)}.",
+        "Save the array again from its source.",
     )
+
+
+def _short(reason: str) -> str:
+    """Give a reason as a few words on one line: it may tell all of a hostile document."""
+    text = " ".join(reason[:_REASON_MAX].split()).encode(errors="replace").decode()
+    return text.rstrip(".") if text.isprintable() else "no reason given"
+
+
+_CATCHES = (
+    catch(NotImplementedError, lambda error: beyond(str(error))),
+    # Of codecs beyond the specification; raised only where the user made warnings errors.
+    catch(Warning, lambda warning: beyond(str(warning))),
+    *(catch(kind, damaged) for kind in RAISED),
+)
 
 
 def _meta_of_v3(documents: Documents) -> ArrayMeta:

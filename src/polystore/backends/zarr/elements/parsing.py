@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -165,8 +166,8 @@ def _fill(dtype: np.dtype[Any], value: Json) -> HostArray | None:
         if parts[0] is not None and parts[1] is not None:
             pair: HostArray = np.stack((parts[0], parts[1])).view(dtype)
             return pair.reshape(())
-    if kind == "V" and dtype.names is None and isinstance(value, list):
-        content = bytes(cast("list[int]", value))
+    if kind == "V" and dtype.names is None and isinstance(value, list | str):
+        content = b64decode(value) if isinstance(value, str) else bytes(cast("list[int]", value))
         return np.frombuffer(content, dtype).reshape(()) if len(content) == dtype.itemsize else None
     return None
 

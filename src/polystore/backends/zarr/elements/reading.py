@@ -55,11 +55,7 @@ def read_elements(
     most = max(nbytes, _overhead(meta, box))
     if most > max_bytes:
         return Seen(Failure(too_large(most, max_bytes)))
-    array = guard(
-        lambda: aligned_empty(lengths(box), meta.dtype),
-        catch(MemoryError, no_memory),
-        catch(ValueError, no_memory),  # more elements along an empty axis than NumPy can count
-    )
+    array = guard(lambda: aligned_empty(lengths(box), meta.dtype), *_NO_MEMORY)
     if not is_successful(array):
         return Seen(array)
     job = Job(files, meta, meta.chain, box, below, array.unwrap())
@@ -110,17 +106,25 @@ def _read(job: Job, nbytes: int) -> Outcome[HostArray]:
                 source.close()
         return job.into
 
-    def failed(error: OSError) -> StorageError:
-        if error.errno in _NO_CHUNK:
-            return damaged_elements(f"something else is in the place of a chunk ({error.strerror})")
-        raise error
+    return guard(read, *_CATCHES)
 
-    return guard(
-        read,
-        catch(ValueError, lambda error: damaged_elements(str(error))),
-        catch(MemoryError, no_memory),
-        catch(OSError, failed),
-    )
+
+def _no_chunk(error: OSError) -> StorageError:
+    if error.errno not in _NO_CHUNK:
+        raise error
+    return damaged_elements(f"something else is in the place of a chunk ({error.strerror})")
+
+
+_NO_MEMORY = (
+    catch(MemoryError, no_memory),
+    catch(ValueError, no_memory),  # more elements along an empty axis than NumPy can count
+)
+
+_CATCHES = (
+    catch(ValueError, lambda error: damaged_elements(str(error))),
+    catch(MemoryError, no_memory),
+    catch(OSError, _no_chunk),
+)
 
 
 def _tasks(job: Job) -> Iterator[Callable[[], object]]:

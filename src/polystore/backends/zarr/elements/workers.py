@@ -27,12 +27,12 @@ def run_all(tasks: Iterable[Callable[[], object]], nbytes: int) -> None:
     >>> done
     [1, 2]
     """
-    workers = os.cpu_count() or 1
-    if nbytes < SMALL or workers == 1 or not _is_alone():
+    workers = 1 if nbytes < SMALL or not _is_alone() else os.cpu_count() or 1
+    if workers > 1:
+        _in_threads(iter(tasks), workers)
+    else:
         for task in tasks:
             task()
-        return
-    _in_threads(iter(tasks), workers)
 
 
 def _is_alone() -> bool:

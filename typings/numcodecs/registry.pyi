@@ -1,0 +1,3 @@
+from collections.abc import Mapping
+
+def get_codec(config: Mapping[str, object]) -> object: ...
