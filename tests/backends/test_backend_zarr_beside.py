@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ import pytest
 from zarr_access import delete, hidden_in
 from zarr_processes import (
     SHAPE,
-    SMALL_CHUNKS,
     SPAWN,
     in_fork,
     put_value,
@@ -31,8 +29,7 @@ from zarr_processes import (
 )
 
 from polystore import ZarrConfig, fold, list_files
-from polystore.backends.zarr import document, node
-from polystore.backends.zarr import store as zarr_store
+from polystore.backends.zarr.folder import files
 from polystore.core.key import natural_order
 from polystore.core.outcome import Outcome
 from polystore.core.records import IfExists
@@ -42,17 +39,11 @@ READS = 2000
 Rewrite = Literal["replace beside", "replace", "delete"]
 
 
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "CHUNK_BYTES", SMALL_CHUNKS)
-
-
 def word(outcome: Outcome[str]) -> str:
     return fold(outcome, str, lambda error: type(error).__name__)
 
 
 def replace_until_told(store: ZarrConfig, told: Event, ready: Event) -> None:
-    document.CHUNK_BYTES = SMALL_CHUNKS
     for value in count(1):
         put_value(store, "a", value, "replace").unwrap()
         ready.set()
@@ -111,18 +102,15 @@ def rewrite(store: ZarrConfig, how: Rewrite) -> None:
 
 def before_read(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None]) -> None:
     """Call `act` before the n-th file is read from now on, once: a chunk, or a `zarr.json`."""
-    read_file = node.read_file
+    opened = files.open_beneath
     reads = count(1)
 
-    def stopping(
-        folder: int, path: str, part: slice = slice(None), longest: int = sys.maxsize
-    ) -> bytes:
+    def stopping(folder: int, path: str, flags: int) -> int:
         if next(reads) == number:
             act()
-        return read_file(folder, path, part, longest)
+        return opened(folder, path, flags)
 
-    monkeypatch.setattr(node, "read_file", stopping)
-    monkeypatch.setattr(zarr_store, "read_file", stopping)
+    monkeypatch.setattr(files, "open_beneath", stopping)
 
 
 @pytest.mark.parametrize("how", get_args(Rewrite))

@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_access import children, move
 from zarr_access import (
     ARRAY,
     ZARR_PYTHON,
@@ -39,7 +40,7 @@ from polystore import (
     read,
     write,
 )
-from polystore.backends.zarr.removing import remove_in_place
+from polystore.backends.zarr.folder.removing import remove_in_place
 from polystore.core.key import natural_order
 from polystore.core.payload import is_host_array
 from polystore.core.records import IfExists
@@ -175,11 +176,6 @@ def test_a_plain_file_is_nobodys(store: ZarrConfig) -> None:
     assert path_of(store, "notes.txt").read_text() == "x"
 
 
-def make_plain(root: Path) -> None:
-    root.mkdir()
-    (root / "notes.txt").write_text("x")
-
-
 def make_array(root: Path) -> None:
     ZARR_PYTHON.create_array(root, data=ARRAY)
 
@@ -195,7 +191,6 @@ def make_damaged(root: Path) -> None:
 
 ROOTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a file": (lambda root: root.write_text("x"), "NotADirectory"),
-    "a folder of others": (make_plain, "NotADirectory"),
     "an array": (make_array, "NotADirectory"),
     "of version 2": (make_version_2, "UnsupportedOperation"),
     "damaged": (make_damaged, "Corrupt"),
@@ -222,10 +217,39 @@ def test_an_empty_folder_becomes_a_store(store: ZarrConfig) -> None:
     assert list(group_of(store).group_keys()) == ["g"]
 
 
-def test_what_is_of_version_2_is_said_to_be(store: ZarrConfig) -> None:
+def test_a_folder_of_others_may_hold_arrays_and_is_left_as_it_is(store: ZarrConfig) -> None:
+    Path(store.root, "plain").mkdir(parents=True)
+    for folder in ("", "plain"):
+        path_of(store, f"{folder}/notes.txt".strip("/")).write_text("x")
+    for mode in MODES:
+        assert error_of(put(store, "plain", ARRAY, mode)) == "NotAFile"
+    put(store, "a", ARRAY).unwrap()
+    put(store, "plain/deep/b", ARRAY).unwrap()
+    assert listed(store) == ("a", "plain/deep/b")
+    made = {path.relative_to(store.root).as_posix() for path in Path(store.root).rglob("zarr.json")}
+    assert made == {"a/zarr.json", "plain/deep/zarr.json", "plain/deep/b/zarr.json"}
+    assert seen_by_zarr_python(store, "plain/deep/b", "plain/deep").tolist() == ARRAY.tolist()
+
+
+def test_nodes_of_version_2_are_as_good(store: ZarrConfig) -> None:
     make_version_2(Path(store.root))
-    assert error_of(load(store)("q")) == "UnsupportedOperation"
-    assert error_of(list_files(store)) == "UnsupportedOperation"
+    group = made_by_zarr_python(ZarrConfig(root=path_of(store, "g")), 2)
+    group.create_array("deep/r", data=ARRAY.astype(">u2"), attributes={"lab": 3})
+    group.create_group("empty")
+    assert listed(store) == ("g/deep/r", "q")
+    assert got(store, "q").tolist() == got(store, "g/deep/r").tolist() == ARRAY.tolist()
+    assert load(store)("g/deep/r").unwrap().metadata.attributes == {"lab": 3}
+    found = status(store, "q").unwrap()
+    assert (found.kind, found.nbytes) == ("file", 400)
+    assert status(store, "g").unwrap().kind == "folder"
+    assert children(store, "g").unwrap() == {"g/deep": "folder", "g/empty": "folder"}
+    move(store, "g/deep", "h").unwrap()
+    move(store, "q", "h/r", "replace").unwrap()
+    assert listed(store) == ("h/r",)
+    assert np.asarray(ZARR_PYTHON.open_group(store.root, mode="r")["h/r"]).tolist() == ARRAY.tolist()
+    for key in ("h/r", "g/empty", "g", "h"):
+        delete(store, key).unwrap()
+    assert set(everything(store)) <= {".zgroup", ".zattrs"}
 
 
 def test_links_lead_nowhere_else(store: ZarrConfig, tmp_path: Path) -> None:

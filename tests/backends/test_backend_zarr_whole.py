@@ -13,7 +13,6 @@ import pytest
 from descriptors import few_descriptors
 from zarr_access import delete, hidden_in
 from zarr_processes import (
-    SMALL_CHUNKS,
     interrupt,
     kill,
     put_value,
@@ -26,7 +25,6 @@ from zarr_processes import (
 
 from polystore import Item, NoSpace, ZarrConfig, list_files, save
 from polystore.backends.heldfolder import HIDDEN_FOLDER, pin
-from polystore.backends.zarr import document
 
 Job = Literal["replace", "fail", "delete"]
 
@@ -37,11 +35,6 @@ BEFORE_AND_AFTER: dict[Job, tuple[int | None, int | None]] = {
 }
 
 every_job = pytest.mark.parametrize("job", list(BEFORE_AND_AFTER))
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "CHUNK_BYTES", SMALL_CHUNKS)
 
 
 def stopped_jobs(base: Path, job: Job, stop: Callable[[], None]) -> None:

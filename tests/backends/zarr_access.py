@@ -57,9 +57,9 @@ def group_of(store: ZarrConfig, folder: str = "") -> zarr.Group:
     return cast("zarr.Group", ZARR_PYTHON.open_group(path, mode="r"))
 
 
-def seen_by_zarr_python(store: ZarrConfig, key: str) -> HostArray:
-    """Give the array that zarr-python finds under a key, from the root down."""
-    return np.asarray(group_of(store)[key])
+def seen_by_zarr_python(store: ZarrConfig, key: str, group: str = "") -> HostArray:
+    """Give the array that zarr-python finds under a key, from a group down, or the root."""
+    return np.asarray(group_of(store, group)[key.removeprefix(f"{group}/")])
 
 
 def made_by_zarr_python(store: ZarrConfig, version: Literal[2, 3] = 3) -> zarr.Group:

@@ -19,22 +19,21 @@ import numpy as np
 from zarr_access import delete, put
 
 from polystore import NotFound, ZarrConfig, is_successful, load
-from polystore.backends.zarr import document
 from polystore.core.outcome import Outcome
 from polystore.core.payload import HostArray
 from polystore.core.records import IfExists
 
 SHAPE = (8, 16)
 
-SMALL_CHUNKS = 64
-"""Bytes: an array of 512 bytes then has eight chunks."""
+CHUNKS = (1, 16)
+"""An array of 512 bytes then has eight chunks, each in a file of its own."""
 
 SPAWN = multiprocessing.get_context("spawn")
 """A process that forks must not be the tests' own, which may have any threads."""
 
 
-def store_at(root: Path) -> ZarrConfig:
-    return ZarrConfig(root=root)
+def store_at(root: Path, chunks: tuple[int, ...] = CHUNKS) -> ZarrConfig:
+    return ZarrConfig(root=root, chunks=chunks, shards=())
 
 
 def full(value: int) -> HostArray:
@@ -63,7 +62,6 @@ def value_at(store: ZarrConfig, key: str) -> int | None:
 
 def warm_up(store: ZarrConfig) -> None:
     """Save, replace, load and delete once, so that forked children import nothing."""
-    document.CHUNK_BYTES = SMALL_CHUNKS
     put_value(store, "a", 1).unwrap()
     put_value(store, "a", 2, "replace").unwrap()
     assert value_at(store, "a") == 2

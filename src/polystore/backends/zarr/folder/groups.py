@@ -94,7 +94,8 @@ def _made_groups(way: _Way, path: str) -> Outcome[int | str]:
     try:
         for depth in range(len(parts) + 1):
             if folder >= 0:
-                os.close(folder)
+                above, folder = folder, -1
+                os.close(above)
             at = "/".join(parts[:depth])
             folder, found = _as_group(way, at)
             if found.link is not None:

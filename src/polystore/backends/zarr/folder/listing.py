@@ -21,6 +21,7 @@ from polystore.backends.zarr.folder.node import (
     found_in,
     is_whole,
     item_above,
+    node_at,
     open_end,
     open_folder,
     refuse_all_but_items,
@@ -88,18 +89,28 @@ def _opened(config: ZarrConfig, folder: str) -> Outcome[tuple[int, str]]:
     """Give a descriptor of the root, and where the folder is, if it is one that can hold items."""
     root = open_root(config.root)
     try:
-        fd, real = open_end(root, folder)
-        os.close(fd)
+        real = _real(root, folder)
         above = item_above(root, f"{real}/", config.layout) if real else None
-        node = above[1] if above is not None else found_at(root, real).node
-        if above is None and not is_whole(node, config.layout):
-            kept, root = root, -1
-            return Success((kept, real))
-        error = no_group(node, folder if above is None else above[0], config)
-        return Failure(evolve(error, key=folder))
+        if above is None:
+            node = node_at(root, real)
+            if not is_whole(node, config.layout):
+                kept, root = root, -1
+                return Success((kept, real))
+            above = folder, node
+        return Failure(evolve(no_group(above[1], above[0], config), key=folder))
     finally:
         if root >= 0:
             os.close(root)
+
+
+def _real(root: int, folder: str) -> str:
+    """Give where a folder really is, links followed; or the folder, where nothing is there."""
+    try:
+        fd, real = open_end(root, folder)
+    except (FileNotFoundError, NotADirectoryError):  # it may be below an item
+        return folder
+    os.close(fd)
+    return real
 
 
 def _pages_of(walk: _Walk, folder: str) -> Iterator[Outcome[Page]]:
