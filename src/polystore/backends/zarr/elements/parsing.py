@@ -64,11 +64,19 @@ def dtype_of(spec: Json, zarr_format: Literal[2, 3]) -> np.dtype[Any]:
         if known is not None:
             return known
     try:
-        return cast(
+        found = cast(
             "np.dtype[Any]", _by_zarr_python(json.dumps(name), zarr_format).to_native_dtype()
         )
     except (ValueError, TypeError, LookupError) as error:
         raise NotImplementedError(f"it has the data type {json.dumps(name)[:80]}") from error
+    return _native(found) if found.names is None and not found.hasobject else found
+
+
+def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Give an equal dtype, which does not say its byte order if that is the machine's."""
+    import numpy as np
+
+    return np.dtype(dtype.str)
 
 
 def is_extended(dtype: np.dtype[Any]) -> bool:
@@ -90,7 +98,7 @@ def _named(name: str) -> np.dtype[Any]:
 
         extended: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
         return extended
-    return np.dtype(name).newbyteorder("<")
+    return _native(np.dtype(name).newbyteorder("<"))
 
 
 def _known(name: str) -> np.dtype[Any] | None:
