@@ -38,7 +38,10 @@ def endpoint() -> str:
     The credentials are in the environment, as with any server: other processes find them, too.
     """
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, str(Path(__file__))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # it notes each request
     )
     atexit.register(_stop, process)
     said = process.stdout.readline() if process.stdout is not None else b""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import field, frozen
 
-from polystore.backends.objects.errors import from_client
+from polystore.backends.objects.errors import from_client, from_server, unprintable
 from polystore.configs import ObjectConfig
 from polystore.core.errors import InvalidSpec, StorageError, Unavailable
 from polystore.core.outcome import Failure, Outcome, catch, guard, is_successful
@@ -151,9 +151,9 @@ def asked(bucket: Bucket, key: str, action: Callable[[], Outcome[T]]) -> Outcome
                 'Start processes by "spawn" or "forkserver", as multiprocessing.get_context does.',
             )
         )
+    if any(ord(character) < 32 or ord(character) == 127 for character in key):
+        return Failure(unprintable(key, bucket.config))
     from obstore.exceptions import BaseError
-
-    from polystore.backends.objects.errors import from_server
 
     def becomes(error: Exception) -> StorageError:
         return from_server(error, key, bucket.config)

@@ -22,7 +22,7 @@ from polystore.core.errors import (
 if TYPE_CHECKING:
     from polystore.configs import ObjectConfig
 
-__all__ = ["from_client", "from_server", "nothing_there", "reason_of"]
+__all__ = ["from_client", "from_server", "nothing_there", "reason_of", "unprintable"]
 
 _ADDRESS = re.compile(r"\w+://\S+")
 _CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
@@ -75,6 +75,16 @@ def nothing_there(key: str, config: object) -> NotFound:
     """Give the error for a key under which there is nothing."""
     message = f"Nothing is stored under {key!r}."
     return NotFound(key, config, message, "See list_files(store) for the keys there are.")
+
+
+def unprintable(key: str, config: object) -> InvalidKey:
+    """Give the error for a key that obstore takes for no object's name."""
+    return InvalidKey(
+        key,
+        config,
+        f"{key!r} is no name for an object: it has a control character in it.",
+        "Use a key of characters that can be printed.",
+    )
 
 
 def from_server(error: Exception, key: str, config: object) -> StorageError:

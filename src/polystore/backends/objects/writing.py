@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from polystore.backends.objects.client import Bucket, asked
 from polystore.backends.objects.listing import keys_below
 from polystore.backends.refusals import folder_in_way, no_folder
-from polystore.core.errors import AlreadyExists, InvalidKey, StorageError
-from polystore.core.key import Key
+from polystore.core.errors import AlreadyExists, StorageError
+from polystore.core.key import HIDDEN_PREFIX, Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Encoded, IfExists
 
@@ -30,7 +30,7 @@ _AT_ONCE = 4
 
 FOLDER_S = 5.0
 """Seconds for which a folder that was no file is taken to be none: each put would ask for every
-folder above it again. Who would make a file of one meanwhile is refused, as keys are below it."""
+folder above it again."""
 
 
 def put_object(bucket: Bucket, key: Key, encoded: Encoded, if_exists: IfExists, /) -> Outcome[bool]:
@@ -40,7 +40,6 @@ def put_object(bucket: Bucket, key: Key, encoded: Encoded, if_exists: IfExists, 
         return Failure(problem)
     written = asked(bucket, key, lambda: _written(bucket, key, encoded, if_exists))
     if is_successful(written):
-        bucket.folders.update(dict.fromkeys(_above(key), time.monotonic()))
         return written
     error = written.failure()
     skipped = if_exists == "skip" and isinstance(error, AlreadyExists)
@@ -87,14 +86,9 @@ def _as_bytes(view: memoryview) -> memoryview:
 
 
 def _refused(bucket: Bucket, key: str) -> StorageError | None:
-    """Give the error for a key that cannot be written: a folder, or below a file, or no name."""
-    if any(ord(character) < 32 or ord(character) == 127 for character in key):
-        return InvalidKey(
-            key,
-            bucket.config,
-            f"{key!r} is no name for an object: it has a control character in it.",
-            "Use a key of characters that can be printed.",
-        )
+    """Give the error for a key that cannot be written: a folder, or below a file."""
+    if key.rpartition("/")[2].startswith(HIDDEN_PREFIX):
+        return None  # nobody sees it, in whatever it stands
     now = time.monotonic()
     for folder in _above(key):
         if now - bucket.folders.get(folder, -FOLDER_S) < FOLDER_S:
@@ -104,6 +98,7 @@ def _refused(bucket: Bucket, key: str) -> StorageError | None:
             return there.failure()
         if there.unwrap():
             return no_folder(key, bucket.config, folder, "a file")
+        bucket.folders[folder] = now
     below = keys_below(bucket, key, 1)
     if not is_successful(below):
         return below.failure()
