@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from file_stores import SHELF, error_of, site_of
 
@@ -116,11 +117,20 @@ def test_a_link_leads_only_where_the_config_says(raw: DiskConfig, tmp_path: Path
 def test_stores_without_links_say_so(tmp_path: Path) -> None:
     run = Dispatcher(default_registry().extended(SHELF).unwrap())
     shelf = site_of("shelf", tmp_path, run).with_keys("a.npy")
-    for store in (ZarrConfig(root=tmp_path), shelf.config):
-        outcome = create_symlink(store, "l", "a", dispatcher=run)
-        assert isinstance(outcome.failure(), UnsupportedOperation)
-        made = mirror(shelf.config, store, dispatcher=run)
-        assert isinstance(made.failure(), UnsupportedOperation)
+    outcome = create_symlink(shelf.config, "l", "a", dispatcher=run)
+    assert isinstance(outcome.failure(), UnsupportedOperation)
+    made = mirror(shelf.config, shelf.config, dispatcher=run)
+    assert isinstance(made.failure(), (UnsupportedOperation, InvalidKey))
+
+
+def test_a_zarr_store_links_by_an_attribute(tmp_path: Path) -> None:
+    zarr = ZarrConfig(root=tmp_path / "a.zarr")
+    save(zarr)(Item("p/a", np.arange(3))).unwrap()
+    assert create_symlink(zarr, "latest", "p/a").unwrap() == "latest"
+    assert is_symlink(zarr, "latest").unwrap()
+    assert load(zarr)("latest").unwrap().payload.tolist() == [0, 1, 2]
+    delete(zarr, "latest").unwrap()
+    assert list_files(zarr).unwrap() == ("p/a",)
 
 
 def test_a_mirror_has_a_link_to_every_file(raw: DiskConfig, view: DiskConfig) -> None:

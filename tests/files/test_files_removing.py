@@ -165,9 +165,7 @@ def make_foreign(path: Path, kind: str) -> None:
         path.write_text("mine")
     else:
         path.mkdir()
-        if kind == "version 2":
-            (path / ".zarray").write_text("{}")
-        elif kind == "damaged":
+        if kind == "damaged":
             (path / "zarr.json").write_text("{")
             (path / "below").mkdir()
             (path / "below" / "zarr.json").write_text("{")
@@ -177,7 +175,7 @@ def make_foreign(path: Path, kind: str) -> None:
     ("kind", "foreign"),
     [
         ("disk", "pipe"),
-        *(("zarr", it) for it in ("pipe", "file", "folder", "version 2", "damaged")),
+        *(("zarr", it) for it in ("pipe", "file", "folder", "damaged")),
     ],
 )
 @pytest.mark.parametrize("name", ["x", "back\\slash", ".zattrs", "\udcff"])
@@ -185,6 +183,8 @@ def test_what_is_not_the_store_s_own_keeps_the_whole_tree(
     site: Site, tmp_path: Path, kind: str, foreign: str, name: str
 ) -> None:
     """It is deep in the tree, and much of that is listed before it."""
+    if kind == "zarr" and name == ".zattrs" and foreign in ("pipe", "file"):
+        pytest.skip("a file of this name is a document of the group, and goes with it")
     config, run = site.config, site.dispatcher
     root = tmp_path / ("disk" if kind == "disk" else "a.zarr")
     shown = list_dir(config, "p/q", dispatcher=run).unwrap()
@@ -194,7 +194,7 @@ def test_what_is_not_the_store_s_own_keeps_the_whole_tree(
     listed = name != "x" and foreign in ("folder", "damaged")  # and so its name has to be a key
     assert (type(error), error.key) == (InvalidKey if listed else NotAFile, f"p/q/{name}")
     assert sorted(root.rglob("*")) == before
-    if foreign in ("pipe", "file", "version 2"):
+    if foreign in ("pipe", "file"):
         assert list_dir(config, "p/q", dispatcher=run).unwrap() == shown
 
 

@@ -72,9 +72,11 @@ def copy(  # noqa: PLR0913 - from where, to where, and how
 
     - Between stores that hold files, keys of one format (by their suffixes; or both of a suffix
       that no format has) have their bytes copied as they are, in pieces: nothing is decoded, a file
-      of any size takes little memory, and the copy is the same file, bit by bit. Otherwise (another
-      suffix, an array into Zarr or memory) the item is loaded and saved, as a pipeline does it,
-      with its metadata and history; `Saved.dropped` says what the new format cannot carry.
+      of any size takes little memory, and the copy is the same file, bit by bit. So it is between
+      two Zarr stores: chunks are copied, not decoded, with all that stands in the item, where the
+      other's config asks for no other chunks, codecs or layout. Otherwise (another suffix, an array
+      of a file into Zarr or memory) the item is loaded and saved, as a pipeline does it, with its
+      metadata and history; `Saved.dropped` says what the new format cannot carry.
     - What is at the new key stays unless told otherwise: `AlreadyExists`. `"skip"` asks before
       anything is read. A copy is whole or not there.
     - A link is copied as what it leads to. A folder is `NotAFile`: copy what is in it, key by key.
@@ -113,8 +115,8 @@ def move(  # noqa: PLR0913 - from where, to where, and how
     - A file is moved only as the bytes that it is. Where it would have to be decoded (a suffix of
       another format, a store that holds no files), nothing is written: `UnsupportedOperation`, for
       what the conversion cannot carry would be lost. Copy it, look at the copy, then delete it.
-    - An item of a store that holds no files (memory, Zarr) is loaded and saved. If the copy could
-      not carry all of its metadata, the copy stands and the source stays: `Lossy` says what.
+    - An item of a store that holds no files (memory, Zarr) is copied as `copy` does it. If the copy
+      could not carry all of its metadata, the copy stands and the source stays: `Lossy` says what.
     - What is at the new key stays unless told otherwise: `AlreadyExists`; with `"skip"` both stay,
       and `Saved.status` says so. `"replace"` replaces a file or a link, never a folder.
     - To where it is already, nothing happens (`"skipped"`); a folder below itself is `InvalidKey`.
@@ -177,10 +179,16 @@ def _copied(way: _Way) -> Outcome[Saved]:
         loadable = _format_of(way.source, way.dispatcher) is not None
         if not loadable or not isinstance(new.failure(), UnsupportedOperation):
             return Failure(_advised(new.failure(), way))
+    return _item_copied(way).alt(lambda error: _advised(error, way))
+
+
+def _item_copied(way: _Way) -> Outcome[Saved]:
+    """Copy what is no file to both stores: as it is stored, or loaded and saved."""
     refused = unmoved(way.source, way.target, way.etag, way.dispatcher) if way.moves else None
     if refused is not None:
-        return Failure(_advised(refused, way))
-    return _loaded_and_saved(way).alt(lambda error: _advised(error, way))
+        return Failure(refused)
+    stored = _as_stored(way)
+    return _loaded_and_saved(way) if stored is None else stored
 
 
 def _stays(way: _Way) -> Outcome[Saved]:
@@ -204,6 +212,25 @@ def _same_bytes(way: _Way) -> bool:
 
 def _format_of(target: Target, dispatcher: Dispatcher) -> object:
     return dispatcher.registry.find_codec_for(target.key).map(lambda it: it.format).value_or(None)
+
+
+def _as_stored(way: _Way) -> Outcome[Saved] | None:
+    """Copy an item as its store has it, if the other one is of the same kind and would have it so.
+
+    `None` where it has to be loaded and saved.
+    """
+    source, target = way.source, way.target
+    step = source.backend.copy
+    if step is None or source.backend.config is not target.backend.config:
+        return None
+    done = step(source.handle, source.key, target.handle, target.key, way.if_exists)
+    if not is_successful(done):
+        error = done.failure()
+        return None if isinstance(error, UnsupportedOperation) else Failure(error)
+    if not done.unwrap():
+        return way.saved("skipped")
+    found = _status(target)
+    return way.saved("written", (found.nbytes if found is not None else None) or 0)
 
 
 def _loaded_and_saved(way: _Way) -> Outcome[Saved]:

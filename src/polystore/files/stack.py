@@ -111,7 +111,7 @@ def load_stack(  # noqa: PLR0913 - what is stacked, word by word
         if axis in planes.spec.axes:
             return Failure(_no_axis(axis, f"the files have that axis: {planes.spec.axes}"))
         read_from = f"{target.key}/{pattern or '**'}".lstrip("/")
-        event = Event(read_from, Load[object](readable, None, lazy=True), 0, __version__)
+        event = Event(read_from, Load[object](readable), 0, __version__)
         checked = _checked(planes)
         return checked.map(lambda _: _stack(planes, first.unwrap(), axis, (target.key, event)))
 

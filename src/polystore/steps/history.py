@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, cast
@@ -28,14 +29,22 @@ if TYPE_CHECKING:
 
 __all__ = ["first_difference", "made_otherwise", "making", "of_one", "planned"]
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""In the repr of a function, where it is in memory: another in every process."""
+
 _SHOWN = 200
 """Characters of a step's spec that an error shows: a virtual store may have thousands of items."""
 
 
 def of_one(step: Load[object], key: str) -> Load[object]:
-    """Give a load as the history says it: of a virtual store, the place of the key alone."""
+    """Give a load as the history says it: of a virtual store, the place of the key alone.
+
+    Whether it was lazy makes no other item.
+    """
     source = step.source
-    return evolve(step, source=source.only(key)) if isinstance(source, VirtualConfig) else step
+    if isinstance(source, VirtualConfig):
+        return evolve(step, source=source.only(key), lazy=False)
+    return evolve(step, lazy=False) if step.lazy else step
 
 
 def planned(
@@ -89,24 +98,23 @@ def first_difference(
     there = there[max(len(there) - len(here), 0) :]
     pairs: Iterator[tuple[Event | None, Event | None]] = zip_longest(there, here)
     for old, new in pairs:
-        if new is None:
-            return f": its history has {_words(old, spec)}, and here there is no such step"
-        if old is None:
-            return f": its history lacks {_words(new, spec)}"
-        if _json(old.step, spec) != _json(new.step, spec):
-            return f": its history has {_words(old, spec)}, and here it is {_words(new, spec)}"
+        if old is None or new is None:
+            return "" if new is None else f": its history lacks {_shown(new, spec)}"
+        if _words(old, spec) != _words(new, spec):
+            return f": its history has {_shown(old, spec)}, and here it is {_shown(new, spec)}"
         if old.key != new.key:
             return f": its history has the key {old.key!r}, and here it is {new.key!r}"
     return ""
 
 
-def _json(step: object, spec: Callable[[object], Outcome[Json]]) -> Json:
+def _words(event: Event, spec: Callable[[object], Outcome[Json]]) -> str:
     try:
-        return plain_json(step)  # read back from a store, it is a spec already
+        step = plain_json(event.step)  # read back from a store, it is a spec already
     except (TypeError, ValueError, RecursionError):
-        return spec(step).value_or({"repr": repr(step)})
+        step = spec(event.step).value_or({"repr": repr(event.step)})
+    return _ADDRESS.sub("", json.dumps(step))
 
 
-def _words(event: Event | None, spec: Callable[[object], Outcome[Json]]) -> str:
-    text = "" if event is None else json.dumps(_json(event.step, spec))
+def _shown(event: Event, spec: Callable[[object], Outcome[Json]]) -> str:
+    text = _words(event, spec)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
