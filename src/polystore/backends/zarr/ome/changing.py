@@ -11,6 +11,7 @@ from polystore.backends.zarr.elements.meta import Documents
 from polystore.backends.zarr.given import fitting, host_array, options_refused
 from polystore.backends.zarr.looking import located
 from polystore.backends.zarr.ome.axes import inverse, permuted
+from polystore.backends.zarr.ome.describe import metadata_in
 from polystore.backends.zarr.ome.labels import (
     LabelPlace,
     label_place,
@@ -103,7 +104,7 @@ def _label_of(store: ZarrStore, key: str, place: LabelPlace) -> Outcome[LabelOf 
 def _as_label(store: ZarrStore, image: OmeImage) -> Outcome[LabelOf | None]:
     ours = store.config.ome.version
     if image.version == ours:
-        return Success(LabelOf(len(image.levels)))
+        return Success(LabelOf(len(image.levels), metadata_in(image)))
     message = f"The image is OME-Zarr {image.version}, and the config writes {ours}."
     advice = f'Save its labels with ome=OmeOptions(version="{image.version}") in the config.'
     return Failure(UnsupportedOperation("", None, message, advice))

@@ -94,7 +94,7 @@ def metadata_in(image: OmeImage, number: int = 0) -> Metadata:
     attributes: dict[str, Json] = dict(image.others)
     if image.omero is not None:
         attributes["omero"] = image.omero
-    if image.label is not None:
+    if image.label:
         attributes["image-label"] = image.label
     if any(level.translation):
         attributes["translation"] = list(level.translation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 
-from polystore.backends.zarr.elements.grid import inside
+from polystore.backends.zarr.elements.grid import inside, overlap
 from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.reading import read_elements
 from polystore.backends.zarr.elements.writing import rewrite
@@ -15,7 +15,7 @@ from polystore.backends.zarr.tree import Files
 from polystore.core.errors import StorageError, UnsupportedOperation
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import HostArray
-from polystore.core.region import Box, region_of
+from polystore.core.region import Box, region_of, whole
 
 __all__ = ["rewrite_region"]
 
@@ -25,9 +25,9 @@ def rewrite_region(
 ) -> Outcome[None]:
     """Write an array into a box of an image, of the old files and into the new.
 
-    The box and the array are in the order of the stored axes. `UnsupportedOperation` for an image
-    whose levels are not halves of one another: there, nobody knows what the others would show.
-    Raises `OSError`.
+    The box and the array are in the order of the stored axes. The levels of another's image are
+    halved as ours are, and may leave out what is odd. `UnsupportedOperation` where they are no
+    halves of one another: there, nobody knows what they would show. Raises `OSError`.
     """
     old, new = files
     metas: list[ArrayMeta] = []
@@ -36,10 +36,7 @@ def rewrite_region(
         if not is_successful(found):
             return Failure(found.failure())
         metas.append(found.unwrap())
-    if any(
-        halved_shape(a.grid.shape) != b.grid.shape or _native(a) != _native(b)
-        for a, b in pairwise(metas)
-    ):
+    if not all(_is_half(a, b) for a, b in pairwise(metas)):
         return Failure(_unlike())
     for number, (level, meta) in enumerate(zip(image.image.levels, metas, strict=True)):
         below = f"{level.path}/"
@@ -52,8 +49,17 @@ def rewrite_region(
             return Failure(stored.failure())
         pixels = stored.unwrap()
         pixels[region_of(inside(box, [part.start for part in shown]))] = array
-        box, array = smaller, halved(pixels, how)
+        kept = overlap(smaller, whole(metas[number + 1].grid.shape))
+        box, array = kept, halved(pixels, how)[tuple(slice(len(part)) for part in kept)]
     return Success(None)
+
+
+def _is_half(meta: ArrayMeta, smaller: ArrayMeta) -> bool:
+    """Whether one level is half of another: rounded up, as ours are, or down."""
+    up = zip(meta.grid.shape, halved_shape(meta.grid.shape), smaller.grid.shape, strict=True)
+    return _native(meta) == _native(smaller) and all(
+        small == half or (half != length and small == length // 2) for length, half, small in up
+    )
 
 
 def _native(meta: ArrayMeta) -> str:

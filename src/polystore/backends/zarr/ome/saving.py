@@ -49,13 +49,36 @@ _MANY_CHANNELS = 1024
 
 @frozen
 class LabelOf:
-    """The image that a label image belongs to, and how many resolutions that has.
+    """The image that a label image belongs to: how many resolutions it has, and its metadata.
 
-    Readers want as many of each of its labels (`ome-zarr-models` refuses others).
+    Readers want as many resolutions of each of its labels (`ome-zarr-models` refuses others). A
+    label that does not say how large its pixels are has those of the image.
     """
 
     levels: int
+    metadata: Metadata = Metadata()
     image: str = "../../"
+
+    def sized(self, metadata: Metadata, axes: tuple[str, ...]) -> Metadata:
+        """Give the metadata of a label with the pixels of the image, axis by axis.
+
+        >>> image = Metadata(axes=("c", "y", "x"), scale=(1, 0.5, 0.25))
+        >>> LabelOf(3, image).sized(Metadata(), ("y", "x")).scale
+        (0.5, 0.25)
+        """
+        image = self.metadata
+        if metadata.scale or metadata.unit or len(image.axes) != len(image.scale):
+            return metadata
+        scale = dict(zip(image.axes, image.scale, strict=True))
+        units = image.unit or ("",) * len(image.axes)
+        unit = dict(zip(image.axes, units, strict=True))
+        known = evolve(metadata, scale=[scale.get(axis, 1.0) for axis in axes])
+        shift = image.attributes.get("translation")
+        if isinstance(shift, list) and "translation" not in metadata.attributes:
+            at = dict(zip(image.axes, shift, strict=False))
+            moved: list[Json] = [at.get(axis, 0.0) for axis in axes]
+            known = evolve(known, attributes={**metadata.attributes, "translation": moved})
+        return evolve(known, unit=[unit.get(axis, "") for axis in axes] if image.unit else ())
 
 
 def dataset_paths(count: int, generation: str = "") -> tuple[str, ...]:
@@ -218,7 +241,8 @@ def _planned(
     shape = permuted(new.spec.shape, axes.order)
     paths = dataset_paths(level_count(shape, ome.levels if label is None else label.levels))
     form = Form(ome.version, how, paths, item.key.rpartition("/")[2])
-    image = described(item.metadata, axes, shape, form)
+    said = item.metadata if label is None else label.sized(item.metadata, axes.said)
+    image = described(said, axes, shape, form)
     if label is not None:
         given = item.metadata.attributes.get("image-label")
         words = given if isinstance(given, Mapping) else {}
