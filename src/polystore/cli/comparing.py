@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from polystore.backends.zarr.elements.grid import covered
-from polystore.cli.errand import Source, source_of
+from polystore.cli.errand import Source, fitting_names, source_of
 from polystore.cli.lazily import as_lazy, loaded
 from polystore.cli.readback import first_difference
+from polystore.configs import ZarrConfig
 from polystore.core.errors import UnsupportedOperation
 from polystore.core.item import Metadata
 from polystore.core.key import suffix_of
@@ -38,28 +39,44 @@ BLOCK_MAX = 256 * 2**20
 
 @frozen
 class Pairing:
-    """Which items are compared, and in a sentence each what is on one side only."""
+    """Which items are compared, and in a sentence each what is on one side only.
+
+    `others` are the keys of files that are not compared: they are no images, or none of the plate.
+    """
 
     one: PathConfig
     other: PathConfig
     pairs: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 @frozen
 class Comparison:
-    """What differs, `""` if nothing; `remarks` are about the metadata."""
+    """What differs, `""` if nothing; `remarks` are the parts of the metadata that do, and how."""
 
     difference: str
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[tuple[str, str], ...] = ()
 
 
 def paired(one: str, other: str, names: PlateNames | None) -> Outcome[Pairing]:
     """Give what is to be compared; the errors are those of looking at the two paths."""
-    here = source_of(one, names)
+    here = and_then(source_of(one, names), lambda it: _of_plate(it, names))
     if not is_successful(here):
         return Failure(here.failure())
-    return and_then(source_of(other, names), lambda it: _paired(here.unwrap(), it, (one, other)))
+    there = and_then(source_of(other, names), lambda it: _of_plate(it, names))
+    return and_then(there, lambda it: _paired(here.unwrap(), it, (one, other)))
+
+
+def _of_plate(source: Source, names: PlateNames | None) -> Outcome[Source]:
+    """Give those files that are planes of the plate; the others are not compared."""
+    if names is None or isinstance(source.config, ZarrConfig) or not source.many:
+        return Success(source)
+    fitting, others = fitting_names(source, names)
+    if not fitting:
+        return Failure(others[0][1])
+    skipped = tuple(key for key, _ in others)
+    return Success(evolve(source, keys=tuple(fitting.values()), others=source.others + skipped))
 
 
 def _paired(here: Source, there: Source, paths: tuple[str, str]) -> Outcome[Pairing]:
@@ -78,7 +95,8 @@ def _paired(here: Source, there: Source, paths: tuple[str, str]) -> Outcome[Pair
     missing = [f"{ours[name]}: only in {paths[0]}" for name in left]
     missing += [f"{key}: only in {paths[1]}" for name, key in theirs.items() if name not in ours]
     pairs = tuple((key, theirs[name]) for name, key in ours.items() if name in theirs)
-    return Success(Pairing(here.config, there.config, pairs, tuple(missing)))
+    others = here.others + there.others
+    return Success(Pairing(here.config, there.config, pairs, tuple(missing), others))
 
 
 def _by_name(source: Source) -> dict[str, str]:
@@ -117,13 +135,18 @@ def compared(
     return found.map(lambda text: Comparison(text, tuple(_remarks(here.metadata, there.metadata))))
 
 
-def _remarks(one: Metadata, other: Metadata) -> Iterator[str]:
+def _remarks(one: Metadata, other: Metadata) -> Iterator[tuple[str, str]]:
     for name in ("axes", "scale", "unit", "channel_names"):
         here, there = getattr(one, name), getattr(other, name)
         if here != there:
-            yield f"{name} is {list(here)} and {list(there)}"
+            yield name, f"{list(here)} and {list(there)}"
     if dict(one.attributes) != dict(other.attributes):
-        yield "the attributes differ"
+        names = sorted(
+            name
+            for name in {*one.attributes, *other.attributes}
+            if one.attributes.get(name) != other.attributes.get(name)
+        )
+        yield "attributes", ", ".join(names)
 
 
 def _difference(

@@ -27,7 +27,7 @@ from polystore.files.place import Address, PathConfig, address_of, as_whole
 if TYPE_CHECKING:
     from polystore.backends.zarr.plates.grouping import FieldFiles
 
-__all__ = ["Errand", "Source", "Wish", "planned", "source_of"]
+__all__ = ["Errand", "Source", "Wish", "fitting_names", "planned", "source_of"]
 
 
 @frozen
@@ -221,14 +221,12 @@ def _of_plate(source: Source, config: ZarrConfig, wish: Wish, title: str) -> Out
     at each; else plane by plane.
     """
     from polystore.backends.zarr.plates.grouping import fields_of
-    from polystore.backends.zarr.plates.names import parsed
 
     names = cast("PlateNames", config.names)
-    known = {key: parsed(names, _below(source, key)) for key in source.keys}
-    keys = {_below(source, key): key for key, plane in known.items() if is_successful(plane)}
+    keys, unfit = fitting_names(source, names)
     if not keys:
-        return Failure(next(iter(known.values())).failure())
-    others = (*source.others, *(key for key, plane in known.items() if not is_successful(plane)))
+        return Failure(unfit[0][1])
+    others = (*source.others, *(key for key, _ in unfit))
     fields = fields_of(names, keys)
     if not is_successful(fields):
         if not isinstance(fields.failure(), NotFound):
@@ -242,6 +240,23 @@ def _of_plate(source: Source, config: ZarrConfig, wish: Wish, title: str) -> Out
     whole = evolve(config, names=None)
     pairs = tuple((key, key) for key in stacks)
     return Success(Errand(source.config, whole, pairs, wish, title, others, stacks))
+
+
+def fitting_names(
+    source: Source, names: PlateNames
+) -> tuple[dict[str, str], list[tuple[str, StorageError]]]:
+    """Give the keys that are planes of a plate, by their names; and the others with the reasons."""
+    from polystore.backends.zarr.plates.names import parsed
+
+    keys: dict[str, str] = {}
+    others: list[tuple[str, StorageError]] = []
+    for key in source.keys:
+        plane = parsed(names, _below(source, key))
+        if is_successful(plane):
+            keys[_below(source, key)] = key
+        else:
+            others.append((key, plane.failure()))
+    return keys, others
 
 
 def _below(source: Source, key: str) -> str:

@@ -10,7 +10,7 @@ from polystore.core.outcome import is_successful
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from polystore.cli.comparing import Pairing
 
@@ -66,31 +66,37 @@ def _compared(pairing: Pairing, paths: tuple[str, str], stopping: Callable[[], b
     from polystore.cli.comparing import compared
 
     wrong = list(pairing.missing)
-    remarks: list[str] = []
-    errors = 0
-    total = len(pairing.pairs)
-    with bar("comparing", total * 1000) as advance:
+    remarks: dict[str, list[str]] = {}
+    with bar("comparing", len(pairing.pairs) * 1000) as advance:
         for pair in pairing.pairs:
             outcome = compared(pairing, pair, stopping, advance)
             if stopping():
                 remark("Stopped.")
                 return INTERRUPTED
             if not is_successful(outcome):
-                errors += 1
                 wrong.append(f"{pair[0]}: {outcome.failure()}")
                 continue
-            wrong += [f"{pair[0]}: {outcome.unwrap().difference}"] * bool(
-                outcome.unwrap().difference
-            )
-            remarks += [f"{pair[0]}: {text}" for text in outcome.unwrap().remarks]
+            found = outcome.unwrap()
+            if found.difference:
+                wrong.append(f"{pair[0]}: {found.difference}")
+            for name, text in found.remarks:
+                remarks.setdefault(name, []).append(f"{pair[0]}: {text}")
+    _say(wrong, remarks, pairing.others)
+    return _verdict(len(wrong), len(pairing.pairs), paths)
+
+
+def _say(wrong: Sequence[str], remarks: Mapping[str, Sequence[str]], others: Sequence[str]) -> None:
+    from polystore.cli.places import counted
+
     for text in wrong[:SHOWN]:
         print(printable(text))
-    for text in remarks[:SHOWN]:
-        print(printable(f"metadata of {text}"))
-    hidden = len(wrong[SHOWN:]) + len(remarks[SHOWN:])
-    if hidden:
-        print(f"and {hidden} more")
-    return _verdict(len(wrong), total, paths)
+    if len(wrong) > SHOWN:
+        print(f"and {len(wrong) - SHOWN} more")
+    for name, texts in remarks.items():
+        items = "1 item" if len(texts) == 1 else f"{len(texts)} items"
+        print(printable(f"metadata: {name} differs in {items} ({texts[0]})"))
+    if others:
+        print(printable(f"not compared: {counted(others)}"))
 
 
 def _verdict(wrong: int, total: int, paths: tuple[str, str]) -> int:
