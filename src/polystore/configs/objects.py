@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from attrs import field, frozen
 
@@ -13,7 +14,8 @@ __all__ = ["ObjectConfig"]
 
 
 def _pairs(options: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    items = options.items() if isinstance(options, Mapping) else options
+    given = cast("Mapping[str, str]", options)
+    items = given.items() if isinstance(options, Mapping) else options
     return tuple(sorted((str(name), str(value)) for name, value in items))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from polystore.configs.stores import absolute
 from polystore.core.payload import Array, HostArray, LazyArray, Payload
@@ -138,7 +138,7 @@ def _lengths(lengths: Iterable[int] | None) -> tuple[int, ...] | None:
     return None if lengths is None else tuple(lengths)
 
 
-@frozen
+@frozen(repr=False)
 class ZarrConfig(Store[HostArray, Array | LazyArray]):
     """Zarr: arrays, OME-Zarr images or OME-Zarr plates. Any Zarr reader opens what is written.
 
@@ -155,8 +155,8 @@ class ZarrConfig(Store[HostArray, Array | LazyArray]):
 
     What holds no array (JSON, tables) cannot be saved here, and a type checker says so.
 
-    >>> ZarrConfig(root="/data/plate.zarr").root
-    '/data/plate.zarr'
+    >>> ZarrConfig(root="/data/plate.zarr")
+    ZarrConfig(root='/data/plate.zarr')
     >>> image = ZarrConfig(root="/data", layout=ZarrLayout.IMAGE, ome=OmeOptions(version="0.4"))
     >>> from polystore import ObjectConfig
     >>> ZarrConfig(root="plate.zarr", store=ObjectConfig(url="s3://plates")).root
@@ -173,6 +173,15 @@ class ZarrConfig(Store[HostArray, Array | LazyArray]):
     names: PlateNames | None = None
     max_bytes: int = Limits().max_bytes
     store: Store[Payload, Payload] | None = None
+
+    def __repr__(self) -> str:
+        """Name the fields that are not as they are by default: few of many."""
+        given = [
+            f"{each.name}={value!r}"
+            for each in fields(type(self))
+            if (value := cast("object", getattr(self, each.name))) != each.default
+        ]
+        return f"ZarrConfig({', '.join(given)})"
 
     def __attrs_post_init__(self) -> None:
         """Make a folder's path absolute, as every process means it."""
