@@ -27,7 +27,7 @@ from polystore.backends.zarr.elements.parsing import (
 )
 from polystore.backends.zarr.elements.shard import IndexForm
 from polystore.core.errors import Corrupt, StorageError, UnsupportedPayload
-from polystore.core.outcome import Outcome, catch, guard
+from polystore.core.outcome import Failure, Outcome, catch, guard
 from polystore.core.payload import HostArray, Json
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ _Named: TypeAlias = tuple[str, Mapping[str, Json]]
 
 def interpreted(documents: Documents) -> Outcome[ArrayMeta]:
     """Give what the documents of an array say: `array_meta` is this."""
+    if documents.kind != "array":
+        return Failure(beyond("it is a group"))
     by_version = _meta_of_v3 if documents.zarr_format == 3 else _meta_of_v2
     return guard(lambda: by_version(documents), *_CATCHES)
 
