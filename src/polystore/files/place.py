@@ -192,8 +192,8 @@ def _of_nodes(way: _Way, inside: Callable[[], set[str]]) -> Address | None:
         return way.address(plate.depth, ZarrLayout.PLATE, kind)
     depth = first.depth - (first.kind in ("array", "image", "link", "damaged"))
     images = any(node.kind in ("image", "well") for node in way.nodes)
-    if not images and first.depth == len(way.parts):  # a group: what is in it says of what
-        images = bool({"image", "well", "group"} & inside()) and first.kind == "group"
+    if not images and kind == "group":  # what is in it says of what it is a group
+        images = bool({"image", "well", "group"} & inside())
     layout = ZarrLayout.IMAGE if images else ZarrLayout.ARRAY
     return way.address(max(depth, 0), layout, kind)
 
