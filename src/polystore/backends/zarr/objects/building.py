@@ -15,7 +15,8 @@ from attrs import evolve, field, frozen
 
 from polystore.backends.oserrors import exists_already
 from polystore.backends.refusals import folder_in_way
-from polystore.backends.zarr.kind import DOCUMENTS
+from polystore.backends.zarr.elements.documents import documents_in
+from polystore.backends.zarr.kind import DOCUMENTS, kind_of
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
 from polystore.backends.zarr.objects.claims import Busy, Claim, claimed
 from polystore.backends.zarr.objects.groups import busy, parent_of
@@ -100,12 +101,13 @@ def build(
     def built() -> Outcome[bool]:
         refuse_name(content, key)
         path = joined(parent_of(content, key, None, stale_s), key.rpartition("/")[2])
-        decided = _decided(content, path, if_exists)
+        decided = _decided(node_at(content, path), content, if_exists)
         if decided is not None:
             return decided
         try:
             with claimed(content, path, stale_s, 0.0 if if_exists == "fail" else _WAIT_S) as claim:
-                return _decided(content, path, if_exists) or _made(claim, if_exists, fill)
+                node = node_at(content, path)
+                return _decided(node, content, if_exists) or _made(claim, node, if_exists, fill)
         except Busy:
             if if_exists == "fail":
                 error = exists_already(key, content.config)
@@ -115,9 +117,9 @@ def build(
     return guarded(built, key, content.config)
 
 
-def _decided(content: Bytes, path: str, if_exists: IfExists) -> Outcome[bool] | None:
+def _decided(node: Node, content: Bytes, if_exists: IfExists) -> Outcome[bool] | None:
     """Give what becomes of a save where something is in the way; `None` if it is to be made."""
-    node = node_at(content, path)
+    path = node.path
     if node.kind == "none":
         return None
     if node.kind != "damaged" and not node.is_item(content.config.layout):
@@ -135,18 +137,17 @@ def _not_replaced(content: Bytes, path: str) -> UnsupportedOperation:
     return UnsupportedOperation(
         path,
         content.config,
-        f"A store of objects cannot replace the array {path!r} in one step: it has many files.",
+        f"A store of objects cannot replace {path!r} in one step: it has many files.",
         'Delete it, then save it with if_exists="fail"; or save it under another key, or in a '
         "folder of this machine.",
     )
 
 
 def _made(
-    claim: Claim, if_exists: IfExists, fill: Callable[[Files], Outcome[None]]
+    claim: Claim, node: Node, if_exists: IfExists, fill: Callable[[Files], Outcome[None]]
 ) -> Outcome[bool]:
     content, path = claim.content, claim.path
-    node = node_at(content, path)
-    renamed = replaced_image(claim, node) if node.kind == "image" else Renamed("", ())
+    renamed = replaced_image(claim, node) if node.kind == "image" else Renamed()
     if node.kind == "none":
         _cleared(claim)
     made = Made(content, path, renamed.name)
@@ -155,6 +156,8 @@ def _made(
         filled = fill(made.files())
         if not is_successful(filled):
             return Failure(filled.failure())
+        if node.kind == "image" and not _is_alike(node, made):
+            return Failure(_not_replaced(content, path))
         claim.require()
         whole = _put_documents(made, renamed, "fail" if node.kind == "none" else "replace")
     finally:
@@ -167,6 +170,12 @@ def _made(
         return Success(True)
     error = exists_already(path, content.config)
     return Success(False) if if_exists == "skip" else Failure(error)
+
+
+def _is_alike(node: Node, made: Made) -> bool:
+    """Whether what was made is an image too, of the same version of Zarr: one put exchanges it."""
+    found = documents_in(made.files()).value_or(None)
+    return node.deciding in made.texts and found is not None and kind_of(found) == "image"
 
 
 def _removed(claim: Claim, made: Made, node: Node) -> None:

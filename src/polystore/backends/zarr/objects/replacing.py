@@ -27,13 +27,13 @@ __all__ = ["Renamed", "replaced_image"]
 class Renamed:
     """How the folders of a new image are called: with a generation, unless that is `""`."""
 
-    generation: str
-    kept: tuple[str, ...]
+    generation: str = ""
 
     def name(self, path: str) -> str:
         """Give the path of a file of the new image."""
         first, slash, rest = path.partition("/")
-        return f"{first}-{self.generation}/{rest}" if slash and self.generation else path
+        renamed = self.generation and slash and first != LABELS
+        return f"{first}-{self.generation}/{rest}" if renamed else path
 
     def text(self, path: str, text: bytes) -> bytes:
         """Give a document; that of the image itself names its levels by their folders."""
@@ -72,7 +72,7 @@ def replaced_image(claim: Claim, node: Node) -> Renamed:
     for folder in sorted(folders - known):
         for name in list(content.names(joined(node.path, folder))):
             content.delete(joined(joined(node.path, folder), name))
-    return Renamed(os.urandom(6).hex(), tuple(sorted(known)))
+    return Renamed(os.urandom(6).hex())
 
 
 def _has_labels(content: Bytes, path: str) -> UnsupportedOperation:
