@@ -21,16 +21,25 @@ from attrs import evolve, frozen
 
 from polystore.backends.beneath import LOOK, folder_beneath, open_beneath, open_root
 from polystore.backends.filelock import folder_lock
-from polystore.backends.heldfolder import FOLDER, is_link, pin, remove_hidden, stands
+from polystore.backends.heldfolder import (
+    FOLDER,
+    discard_held,
+    is_link,
+    pin,
+    remove_hidden,
+    stands,
+    unpin,
+)
 from polystore.backends.wholefolder import HiddenFolder, hidden_folder, settle_over
 from polystore.backends.zarr.folder.amending import LOCK_SECONDS
 from polystore.backends.zarr.folder.building import unwritten
 from polystore.backends.zarr.folder.files import files_at, new_files
 from polystore.backends.zarr.folder.moving import clone
 from polystore.backends.zarr.folder.node import TURNS_MAX, open_end, open_folder
-from polystore.backends.zarr.folder.reading import absent
+from polystore.backends.zarr.folder.reading import absent, inside_item
 from polystore.backends.zarr.tree import Files
 from polystore.configs import ZarrConfig
+from polystore.core.errors import NotAFile
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.records import Readable
@@ -57,13 +66,17 @@ class _Node:
 
 def patch(config: ZarrConfig, key: Key, change: Change) -> Outcome[None]:
     """Replace some files of a node by those that `change` creates; `NotFound` where none is."""
-    return and_then(
+    done = and_then(
         guard(
             lambda: _patched(config, key, change),
             catch(OSError, lambda error: unwritten(error, key, config)),
         ),
         lambda done: done,
     )
+    if is_successful(done) or not isinstance(done.failure(), NotAFile):
+        return done
+    inside = inside_item(config, key)
+    return done if inside is None else Failure(inside)
 
 
 def _patched(config: ZarrConfig, key: Key, change: Change) -> Outcome[None]:
@@ -104,7 +117,14 @@ def _node_of(config: ZarrConfig, key: Key) -> Generator[_Node]:
             parent = os.open("..", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
             opened.callback(os.close, parent)
             name = _name_in(parent, folder)
+        opened.callback(_let_go, parent, name, folder)
         yield _Node(key, config, parent, name, folder)
+
+
+def _let_go(parent: int, name: str, folder: int) -> None:
+    unpin(folder)
+    if not stands(parent, name, folder):
+        discard_held(parent, folder)
 
 
 def _name_in(parent: int, folder: int) -> str:
