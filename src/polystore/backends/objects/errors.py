@@ -58,10 +58,7 @@ def reason_of(error: Exception) -> str:
 
 def from_client(error: Exception, config: ObjectConfig) -> InvalidSpec:
     """Give the error for a config of which obstore can make no client."""
-    from obstore.exceptions import UnknownConfigurationKeyError
-
-    option = isinstance(error, UnknownConfigurationKeyError) or "Invalid key" in str(error)
-    where = f"ObjectConfig.{'options' if option else 'url'}"
+    where = f"ObjectConfig.{'url' if 'URL' in str(error) else 'options'}"
     return InvalidSpec(
         "",
         config,
