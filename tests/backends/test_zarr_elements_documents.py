@@ -115,7 +115,7 @@ def test_names_of_files() -> None:
         ("v2", "/", "2/3"),
         ("v2", ".", "2.3"),
     ):
-        options = {"name": encoding, "configuration": {"separator": separator}}
+        options: Json = {"name": encoding, "configuration": {"separator": separator}}
         assert known({**V3, "chunk_key_encoding": options}).file_name((2, 3)) == name
     for encoding, names in (("default", ("c", "c/1/2")), ("v2", ("0", "1.2"))):
         name_of = known({**V3, "chunk_key_encoding": {"name": encoding}}).file_name
