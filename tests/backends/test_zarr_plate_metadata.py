@@ -31,7 +31,7 @@ def sent(attributes: dict[str, object]) -> dict[str, object]:
     return cast("dict[str, object]", json.loads(json.dumps(attributes)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(VERSIONS), wells(), st.integers(1, 9))
 def test_a_plate_is_read_as_it_was_written(version: Version, all_: list[str], count: int) -> None:
     plate = Plate().grown(all_, count)
@@ -45,7 +45,7 @@ def test_a_plate_is_read_as_it_was_written(version: Version, all_: list[str], co
     assert sent(with_plate(attributes, found, version)) == attributes
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(wells(), min_size=1, max_size=4))
 def test_wells_come_in_any_order_to_the_same_plate(parts: list[list[str]]) -> None:
     by_parts = Plate()
@@ -60,7 +60,7 @@ def test_wells_come_in_any_order_to_the_same_plate(parts: list[list[str]]) -> No
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(wells(), wells())
 def test_a_plate_without_what_came_is_what_it_was(before: list[str], more: list[str]) -> None:
     plate = Plate().grown(before, 1)

@@ -39,7 +39,7 @@ def planes() -> st.SearchStrategy[Plane]:
     return st.builds(Plane, rows, numbers, numbers, numbers, numbers, numbers)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(templates(), planes())
 def test_a_name_that_was_made_is_read_as_it_was_meant(names: PlateNames, plane: Plane) -> None:
     made = formatted(names, plane)
@@ -51,7 +51,7 @@ def test_a_name_that_was_made_is_read_as_it_was_meant(names: PlateNames, plane: 
         assert bad_template != is_successful(checked(names))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_name_that_was_read_is_made_as_it_was(data: st.DataObject) -> None:
     names = data.draw(templates().filter(lambda it: is_successful(checked(it))))
@@ -68,7 +68,7 @@ def test_a_name_that_was_read_is_made_as_it_was(data: st.DataObject) -> None:
         assert error.key == key
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text("{}:row column02dz!_.", max_size=24), st.text(max_size=12))
 def test_no_template_and_no_name_raises(template: str, key: str) -> None:
     found = parsed(PlateNames(template), key)
