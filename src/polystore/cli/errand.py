@@ -217,8 +217,8 @@ def _errand(source: Source, aim: Address, wish: Wish, title: str) -> Outcome[Err
 def _of_plate(source: Source, config: ZarrConfig, wish: Wish, title: str) -> Outcome[Errand]:
     """Give the errand of files whose names say which plane of a plate each is.
 
-    Fields are copied whole where all their planes are there, which takes fewer files and one look
-    at each; else plane by plane.
+    Fields are copied whole, which is faster, where all their planes are here, and all or none of
+    them there; else plane by plane.
     """
     from polystore.backends.zarr.plates.grouping import fields_of
 
@@ -227,19 +227,23 @@ def _of_plate(source: Source, config: ZarrConfig, wish: Wish, title: str) -> Out
     if not keys:
         return Failure(unfit[0][1])
     others = (*source.others, *(key for key, _ in unfit))
+    by_planes = tuple((key, name) for name, key in keys.items())
+    planes = Errand(source.config, config, by_planes, wish, title, others)
+    if not source.many:
+        return Success(planes)
     fields = fields_of(names, keys)
     if not is_successful(fields):
-        if not isinstance(fields.failure(), NotFound):
-            return Failure(fields.failure())
-        pairs = tuple((key, name) for name, key in keys.items())
-        return Success(Errand(source.config, config, pairs, wish, title, others))
+        lacking = isinstance(fields.failure(), NotFound)
+        return Success(planes) if lacking else Failure(fields.failure())
+    there = frozenset(list_files(config).value_or(()))  # a plate that is not there has none
+    if any(0 < len(there.intersection(one.files)) < len(one.files) for one in fields.unwrap()):
+        return Success(planes)  # a field that is not whole would be skipped as if it were
     stacks = {
         one.key: evolve(one, files=tuple(keys[name] for name in one.files))
         for one in fields.unwrap()
     }
-    whole = evolve(config, names=None)
     pairs = tuple((key, key) for key in stacks)
-    return Success(Errand(source.config, whole, pairs, wish, title, others, stacks))
+    return Success(evolve(planes, target=evolve(config, names=None), pairs=pairs, fields=stacks))
 
 
 def fitting_names(
