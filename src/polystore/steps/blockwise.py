@@ -97,7 +97,7 @@ class _Blocks:
             computed = self._computed(block, whole=part == core)
             if not is_successful(computed):
                 return computed
-            array[_within(part, box)] = computed.unwrap()[_within(part, core)]
+            array[_within(part, box)] = _cut(computed.unwrap(), part, core)
         return room
 
     def _touched(self, box: Box) -> Iterator[_Block]:
@@ -138,20 +138,24 @@ class _Blocks:
         made = called(self.function, read.unwrap(), self.key)
         if not is_successful(made):
             return Failure(_of_block(made.failure(), core))
-        result = cast("object", made.unwrap())
+        result = _array_of(made.unwrap())
         if not is_host_array(result) or result.shape != lengths(outer):
             return Failure(self._misshapen(result, outer))
         if result.dtype != self.dtype:
             return Failure(self._of_other_dtype(result, core))
-        return Success(result[_within(core, outer)])
+        return Success(_cut(result, core, outer))
 
     def _misshapen(self, result: object, outer: Box) -> FunctionFailed:
-        shape = f"of the shape {result.shape}" if is_host_array(result) else "no NumPy array"
+        what = (
+            f"an array of the shape {result.shape}"
+            if is_host_array(result)
+            else f"a {type(result).__name__}"
+        )
         return FunctionFailed(
             self.key,
             None,
             f"The function {_name(self.function)} was given the block {in_words(outer)} of "
-            f"{self.key!r}, and gave a {type(result).__name__} {shape}.",
+            f"{self.key!r}, and gave {what}.",
             "It must give a NumPy array as large as the block; use apply for other functions.",
             "",
         )
@@ -165,6 +169,18 @@ class _Blocks:
             f"Say what it makes: map_blocks(function, dtype={str(result.dtype)!r}); or have it "
             "give that dtype.",
         )
+
+
+def _array_of(result: object) -> object:
+    """Give an array of no axes for a scalar: NumPy's functions make one of such an array."""
+    import numpy as np
+
+    return np.asarray(cast("object", result)) if isinstance(result, np.generic) else result
+
+
+def _cut(array: HostArray, part: Box, whole: Box) -> HostArray:
+    """Give a part of an array; also of one without axes, of which an index makes a scalar."""
+    return array[_within(part, whole)] if part else array
 
 
 def _shared(core: Box, box: Box) -> Box:

@@ -71,10 +71,11 @@ def save(
     key is bad (`InvalidKey`), or when there is no room (`NoSpace`).
 
     With `region` (slices of step 1, as in `load`) the item's array replaces that part of an array
-    that is there, which must be as large and of the same dtype (`UnsupportedPayload`); the rest,
-    and what is known of the array, stays. All of the region comes in one step to every reader.
-    `NotFound` where there is no array, `UnsupportedOperation` in stores of files. There is no other
-    `if_exists` for it than `"replace"`, and no `options`. `Saved.nbytes` is that of the region.
+    that is there. It must be as large (`UnsupportedPayload`) and of the same dtype (`Lossy`); the
+    rest, and what is known of the array, stays. All of the region comes in one step to every
+    reader. `NotFound` where there is no array, `UnsupportedOperation` in stores of files. There is
+    no other `if_exists` for it than `"replace"`, and no `options`. `Saved.nbytes` is that of the
+    region.
 
     >>> from polystore import Item, MemoryConfig
     >>> keep = save(MemoryConfig(name="doctest-save"))
