@@ -29,6 +29,7 @@ from zarr_processes import (
 )
 
 from polystore import ZarrConfig, fold, list_files
+from polystore.backends import beneath
 from polystore.backends.zarr.folder import files
 from polystore.core.key import natural_order
 from polystore.core.outcome import Outcome
@@ -102,7 +103,7 @@ def rewrite(store: ZarrConfig, how: Rewrite) -> None:
 
 def before_read(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None]) -> None:
     """Call `act` before the n-th file is read from now on, once: a chunk, or a `zarr.json`."""
-    opened = files.open_beneath
+    opened = beneath.open_beneath
     reads = count(1)
 
     def stopping(folder: int, path: str, flags: int) -> int:

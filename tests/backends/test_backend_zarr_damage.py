@@ -126,7 +126,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
         both(lambda d: d.update(shape=[10**5, 10**5]), chunked([1, 1])),
         "TooLarge",
     ),
-    "too many axes": (both(lambda d: d.update(shape=[1] * 70), chunked([1] * 70)), "UnsupportedPayload"),
+    "too many axes": (
+        both(lambda d: d.update(shape=[1] * 70), chunked([1] * 70)),
+        "UnsupportedPayload",
+    ),
     "another type": (lambda d: d.update(data_type="float64"), "Corrupt"),
     "a type of others": (lambda d: d.update(data_type="posit16"), "UnsupportedPayload"),
     "no type": (lambda d: d.update(data_type=None), "Corrupt"),

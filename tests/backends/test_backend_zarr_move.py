@@ -56,6 +56,7 @@ MODES: tuple[IfExists, ...] = ("fail", "skip", "replace")
 
 READS = 250
 
+
 @pytest.fixture
 def store(tmp_path: Path) -> ZarrConfig:
     return ZarrConfig(root=tmp_path / "plate.zarr")

@@ -192,9 +192,9 @@ def test_a_region_that_is_stopped_is_there_or_not(
 ) -> None:
     base = tmp_path / "stopped"
     run(stopped_regions, base, chunks, stop)
-    found: list[int | None] = []
+    found: list[int] = []
     for store in stores_in(base):
-        found.append(value_at(store, "a"))
+        found.append(value_at(store, "a") or 0)
         assert listed(store) == ("a",)
         put_region(store, "a", full(3), WHOLE).unwrap()  # nobody holds the lock
         assert value_at(store, "a") == 3
@@ -202,7 +202,7 @@ def test_a_region_that_is_stopped_is_there_or_not(
             os.utime(path, (0, 0))
         assert listed(store) == ("a",)
         assert hidden_in(store) == [], "what is left is swept"
-    assert found == sorted(found, key=[1, 2].index)
+    assert found == sorted(found)
     assert set(found) == {1, 2}
     assert len(found) > 10
 

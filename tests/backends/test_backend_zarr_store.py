@@ -246,7 +246,9 @@ def test_nodes_of_version_2_are_as_good(store: ZarrConfig) -> None:
     move(store, "g/deep", "h").unwrap()
     move(store, "q", "h/r", "replace").unwrap()
     assert listed(store) == ("h/r",)
-    assert np.asarray(ZARR_PYTHON.open_group(store.root, mode="r")["h/r"]).tolist() == ARRAY.tolist()
+    assert (
+        np.asarray(ZARR_PYTHON.open_group(store.root, mode="r")["h/r"]).tolist() == ARRAY.tolist()
+    )
     for key in ("h/r", "g/empty", "g", "h"):
         delete(store, key).unwrap()
     assert set(everything(store)) <= {".zgroup", ".zattrs"}

@@ -125,6 +125,10 @@ def _held(config: ZarrConfig, key: str) -> Outcome[Held]:
             try:
                 pin(folder)
                 kept = stands_at(root, real, folder)
+                inside = _inside(config, real, folder)
+                if kept and inside is not None:
+                    kept = False
+                    return Failure(inside)
                 if kept:
                     closing = _Closing(folder, config.root, real)
                     return Success(Held(files_at(folder), closing.close))
