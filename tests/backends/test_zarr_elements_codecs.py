@@ -21,7 +21,7 @@ from polystore.backends.zarr.elements.compressors import (
     compressor_of_v2,
     compressor_of_v3,
 )
-from polystore.backends.zarr.elements.workers import SMALL, run_all
+from polystore.backends.zarr.elements.workers import SMALL, WAITING, run_all
 from polystore.core.payload import HostArray, Json
 from polystore.testing.arrays import filled
 
@@ -147,9 +147,9 @@ def test_streams_of_several_parts_are_one_chunk() -> None:
 
 
 def test_tasks_run_in_threads_only_where_they_are_worth_it() -> None:
-    def names(nbytes: int) -> set[str]:
+    def names(nbytes: int, waits: bool = False) -> set[str]:
         seen: list[str] = []
-        run_all([lambda: seen.append(threading.current_thread().name)] * 8, nbytes)
+        run_all([lambda: seen.append(threading.current_thread().name)] * 8, nbytes, waits)
         assert len(seen) == 8
         return set(seen)
 
@@ -159,6 +159,12 @@ def test_tasks_run_in_threads_only_where_they_are_worth_it() -> None:
     worker.start()
     worker.join()
     assert inside == [{"of a batch"}]
+    assert names(0, waits=True) == {"polystore-zarr"}
+
+
+def test_tasks_that_wait_for_each_other_run_at_once_where_they_are_said_to_wait() -> None:
+    meeting = threading.Barrier(WAITING, timeout=60)
+    run_all([meeting.wait] * WAITING, 0, waits=True)
 
 
 @pytest.mark.parametrize("nbytes", [0, 10**9])

@@ -46,12 +46,15 @@ class Files:
     - `names()`: the paths of all files below the node, in no order.
     - `mark()`: when the node changed last, in nanoseconds since the epoch, and a token that is
       another one for every other generation; either may be `None`.
+    - `waits`: whether most of the time of a read is spent waiting, as for an answer of a server:
+      many are then read at once.
     """
 
     open: Callable[[str], Readable | None]
     create: Callable[[str], Growing]
     names: Callable[[], Iterator[str]]
     mark: Callable[[], tuple[int | None, str | None]]
+    waits: bool = False
 
 
 @frozen

@@ -100,7 +100,7 @@ def _overhead(meta: ArrayMeta, box: Box) -> int:
 def _read(job: Job, nbytes: int) -> Outcome[HostArray]:
     def read() -> HostArray:
         try:
-            run_all(_tasks(job), nbytes)
+            run_all(_tasks(job), nbytes, job.files.waits)
         finally:
             for source in job.opened:
                 source.close()

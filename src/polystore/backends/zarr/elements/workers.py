@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 
 __all__ = ["SMALL", "run_all"]
 
@@ -13,26 +14,36 @@ SMALL = 2**20
 """Bytes of elements below which threads cost more than they save."""
 
 
-def run_all(tasks: Iterable[Callable[[], object]], nbytes: int) -> None:
+WAITING = 16
+"""Threads for tasks that wait for others most of the time, whatever the number of cores."""
+
+
+def run_all(tasks: Iterable[Callable[[], object]], nbytes: int, waits: bool = False) -> None:
     """Run tasks, in threads where they are worth it; raises what the first one to fail raised.
 
     `nbytes` is how much the tasks work on. Fewer than `SMALL` are run in the caller's thread, and
     so is all that comes from another thread than the main one, or from a process of a pool: those
-    who made these have already given the cores their work. Tasks are taken from the iterable as
-    they are needed, by one thread at a time; after a failure, no more are begun, and it is raised
-    when none is under way any more.
+    who made these have already given the cores their work. Tasks that wait for a server most of the
+    time (`waits`) are run in many threads in any case. Tasks are taken from the iterable as they are
+    needed, by one thread at a time; after a failure, no more are begun, and it is raised when none
+    is under way any more.
 
     >>> done = []
     >>> run_all([lambda: done.append(1), lambda: done.append(2)], 0)
     >>> done
     [1, 2]
     """
-    workers = 1 if nbytes < SMALL or not _is_alone() else os.cpu_count() or 1
-    if workers > 1:
-        _in_threads(iter(tasks), workers)
+    if waits:
+        workers = WAITING
     else:
-        for task in tasks:
-            task()
+        workers = 1 if nbytes < SMALL or not _is_alone() else os.cpu_count() or 1
+    upcoming = iter(tasks)
+    first = list(islice(upcoming, workers))
+    if len(first) > 1:
+        _in_threads(chain(first, upcoming), len(first))
+        return
+    for task in chain(first, upcoming):
+        task()
 
 
 def _is_alone() -> bool:
