@@ -131,9 +131,7 @@ def test_each_part_of_a_source_is_read_once_where_planes_fit() -> None:
 
     spec = ArraySpec(array.shape, "uint8", ("c", "z", "y", "x"), (3, 1, 700, 900))
     written(array, LazyArray(spec, read), CONFIG, 3)
-    pixels = sum(
-        int(np.prod([part.stop - part.start for part in region])) for region in reads
-    )
+    pixels = sum(int(np.prod([part.stop - part.start for part in region])) for region in reads)
     assert pixels == array.size
     assert all(region[0] == slice(0, 3) for region in reads)
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from contextlib import redirect_stdout
+from importlib import import_module
+
+import numpy as np
 
 warnings.simplefilter("ignore")
-
-import numpy as np  # noqa: E402 - the imports of the others warn
-from napari_ome_zarr import napari_get_reader  # noqa: E402
+get_reader = import_module("napari_ome_zarr").napari_get_reader
 
 out, *paths = sys.argv[1:]
 for number, path in enumerate(paths):
-    reader = napari_get_reader(path)
-    if reader is None:
-        raise SystemExit(f"napari has no reader for {path}")
-    layers = list(reader(path))
-    data, words, kind = layers[0]
+    with redirect_stdout(sys.stderr):
+        layers = list(get_reader(path)(path))
+    data, words, _ = layers[0]
     np.save(f"{out}/{number}.npy", np.asarray(data[0]))
-    kept = {name: words.get(name) for name in ("scale", "name", "channel_axis", "visible")}
+    kept = {name: words.get(name) for name in ("scale", "name", "channel_axis")}
     kinds = [layer[2] for layer in layers]
-    print(json.dumps({"kinds": kinds, "levels": len(data), **kept}, default=str))
+    print(json.dumps({"kinds": kinds, "levels": len(data), **kept}, default=list))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import warnings
+from importlib import import_module
+
+import numpy as np
 
 warnings.simplefilter("ignore")
-
-import ngff_zarr  # noqa: E402 - the imports of the others warn
-import numpy as np  # noqa: E402
+ngff_zarr = import_module("ngff_zarr")
 
 pixels, out = np.load(sys.argv[1]), sys.argv[2]
 image = ngff_zarr.to_ngff_image(
@@ -18,9 +19,8 @@ image = ngff_zarr.to_ngff_image(
     translation={"c": 0.0, "y": 10.0, "x": 20.0},
     axes_units={"y": "micrometer", "x": "micrometer"},
 )
+method = ngff_zarr.Methods.DASK_BIN_SHRINK
 for version in ("0.4", "0.5"):
-    scales = ngff_zarr.to_multiscales(
-        image, scale_factors=[2, 4], method=ngff_zarr.Methods.DASK_BIN_SHRINK
-    )
-    ngff_zarr.to_ngff_zarr(f"{out}/v{version[0]}{version[2]}", scales, version=version)
-print("done")
+    scales = ngff_zarr.to_multiscales(image, scale_factors=[2, 4], method=method)
+    ngff_zarr.to_ngff_zarr(f"{out}/v{version.replace('.', '')}", scales, version=version)
+print('"done"')

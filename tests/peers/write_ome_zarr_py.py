@@ -1,36 +1,32 @@
-"""Write images with ome-zarr-py: `... PIXELS OUT`, of both versions, and a label of one."""
+"""Write images with ome-zarr-py: `... PIXELS OUT`, of both versions, and a label of each."""
 
 from __future__ import annotations
 
 import sys
 import warnings
+from importlib import import_module
+
+import numpy as np
 
 warnings.simplefilter("ignore")
-
-import numpy as np  # noqa: E402 - the imports of the others warn
-import zarr  # noqa: E402
-from ome_zarr.format import FormatV04, FormatV05  # noqa: E402
-from ome_zarr.writer import write_image, write_labels  # noqa: E402
+zarr = import_module("zarr")
+formats = import_module("ome_zarr.format")
+writer = import_module("ome_zarr.writer")
 
 pixels, out = np.load(sys.argv[1]), sys.argv[2]
-for name, fmt, version in (("v04", FormatV04(), 2), ("v05", FormatV05(), 3)):
-    group = zarr.open_group(f"{out}/{name}", mode="w", zarr_format=version)
-    window = {"min": 0, "max": 65535, "start": 0, "end": 1500}
-    omero = {
-        "channels": [
-            {"label": label, "color": "00FF00", "window": window, "active": True}
-            for label in ("DAPI", "GFP")
-        ]
-    }
-    write_image(
+window = {"min": 0, "max": 65535, "start": 0, "end": 1500}
+shown = {"color": "00FF00", "window": window, "active": True}
+for name, fmt in (("v04", formats.FormatV04()), ("v05", formats.FormatV05())):
+    group = zarr.open_group(f"{out}/{name}", mode="w", zarr_format=fmt.zarr_format)
+    writer.write_image(
         pixels,
         group,
         axes="cyx",
         fmt=fmt,
         scale={"y": 0.5, "x": 0.25},
         axes_units={"y": "micrometer", "x": "micrometer"},
-        omero=omero,
+        omero={"channels": [{"label": label, **shown} for label in ("DAPI", "GFP")]},
     )
     label = (pixels[0] > pixels[0].mean()).astype("u1")
-    write_labels(label, group, "nuclei", axes="yx", fmt=fmt)
-print("done")
+    writer.write_labels(label, group, "nuclei", axes="yx", fmt=fmt)
+print('"done"')

@@ -75,12 +75,19 @@ def _maybe(value: T) -> T | None:
 
 
 def _as_level(store: ZarrStore, key: str, item: Item[T]) -> Item[T]:
-    """Give an array with what its image says of it, where it is a level of one."""
-    above, _, path = key.rpartition("/")
-    found = documents_of_image(store, above) if above else Success(None)
-    documents = found.unwrap() if is_successful(found) else None
-    known = None if documents is None else level_metadata(documents, path)
-    return item if known is None else Item(item.key, item.payload, known, item.history)
+    """Give an array with what its image says of it, where it is a level of one.
+
+    Its path below the image may have several parts (`scale1/image`, as ngff-zarr writes).
+    """
+    above = key.rpartition("/")[0]
+    while above:
+        found = documents_of_image(store, above)
+        documents = found.unwrap() if is_successful(found) else None
+        if documents is not None:
+            known = level_metadata(documents, key[len(above) + 1 :])
+            return item if known is None else Item(item.key, item.payload, known, item.history)
+        above = above.rpartition("/")[0]
+    return item
 
 
 def _load_lazily(
