@@ -20,6 +20,7 @@ from polystore.testing.stores.locks import LINK_LAWS, LOCK_LAWS, MOVE_LAWS
 from polystore.testing.stores.machine import MACHINE_LAWS
 from polystore.testing.stores.naming import NAMING_LAWS
 from polystore.testing.stores.pages import PAGE_LAWS
+from polystore.testing.stores.parts import PART_LAWS
 from polystore.testing.stores.processes import PROCESS_LAWS
 
 __all__ = ["CODEC_LAWS", "EVERY_LAW", "FRAMEWORK_LAWS", "STORE_LAWS", "law_named", "laws_for"]
@@ -36,6 +37,7 @@ STORE_LAWS: tuple[Law, ...] = (
     *LOCK_LAWS,
     *MOVE_LAWS,
     *LINK_LAWS,
+    *PART_LAWS,
     *PROCESS_LAWS,
     *BYTE_LAWS,
     *CAPABILITY_LAWS,
