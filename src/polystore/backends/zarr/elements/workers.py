@@ -23,20 +23,18 @@ def run_all(tasks: Iterable[Callable[[], object]], nbytes: int, waits: bool = Fa
 
     `nbytes` is how much the tasks work on. Fewer than `SMALL` are run in the caller's thread, and
     so is all that comes from another thread than the main one, or from a process of a pool: those
-    who made these have already given the cores their work. Tasks that wait for a server most of the
-    time (`waits`) are run in many threads in any case. Tasks are taken from the iterable as they are
-    needed, by one thread at a time; after a failure, no more are begun, and it is raised when none
-    is under way any more.
+    who made these have already given the cores their work. Tasks that wait for a server most of
+    the time (`waits`) are run in many threads in any case. Tasks are taken from the iterable as
+    they are needed, by one thread at a time; after a failure, no more are begun, and it is raised
+    when none is under way any more.
 
     >>> done = []
     >>> run_all([lambda: done.append(1), lambda: done.append(2)], 0)
     >>> done
     [1, 2]
     """
-    if waits:
-        workers = WAITING
-    else:
-        workers = 1 if nbytes < SMALL or not _is_alone() else os.cpu_count() or 1
+    cores = 1 if nbytes < SMALL or not _is_alone() else os.cpu_count() or 1
+    workers = WAITING if waits else cores
     upcoming = iter(tasks)
     first = list(islice(upcoming, workers))
     if len(first) > 1:
