@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from polystore.backends.refusals import no_formats
 from polystore.backends.zarr.copying import copy_stored
@@ -33,7 +31,7 @@ from polystore.backends.zarr.looking import (
     located,
     stat_by,
 )
-from polystore.backends.zarr.notes import OURS, notes_in, notes_of
+from polystore.backends.zarr.notes import OURS, Notes, notes_in, notes_of
 from polystore.backends.zarr.opening import (
     close_store,
     delete_node,
@@ -48,7 +46,7 @@ from polystore.backends.zarr.opening import (
 )
 from polystore.backends.zarr.tree import Files, Seen, ZarrStore, read_node
 from polystore.configs import ZarrConfig
-from polystore.core.item import Event, Item, Metadata, Saved
+from polystore.core.item import Event, Item, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import HostArray, LazyArray, Payload, Region
@@ -56,8 +54,6 @@ from polystore.core.records import Backend, FileFormat, Reach, SaveOptions, Stat
 from polystore.core.region import box_of, whole
 
 __all__ = ["ARRAY", "array_in"]
-
-T = TypeVar("T")
 
 
 def load_array(
@@ -71,11 +67,18 @@ def load_array(
         found = _noted_in(files, store, key)
         if not is_successful(found.outcome):
             return Seen(Failure(found.outcome.failure()), found.complete)
-        meta, item = found.outcome.unwrap()
+        meta, notes = found.outcome.unwrap()
         elements = read_elements(files, meta, whole(meta.grid.shape), store.config.max_bytes)
-        return Seen(elements.outcome.map(item), elements.complete)
+        item = elements.outcome.map(
+            lambda it: Item[Payload](key, it, notes.metadata, notes.history)
+        )
+        return Seen(item, elements.complete)
 
     return located(read_node(store.tree, key, look), store, key)
+
+
+def _item(key: Key, array: Payload, notes: Notes) -> Item[Payload]:
+    return Item(key, array, notes.metadata, notes.history)
 
 
 def load_array_lazily(
@@ -92,25 +95,18 @@ def load_array_lazily(
     if not is_successful(found):
         close()
         return located(Failure(found.failure()), store, key)
-    meta, item = found.unwrap()
-    lazy = lazy_array(files, meta, store.config.max_bytes)
-    return Success(item(kept_open(lazy, close, key, store.config)))
+    meta, notes = found.unwrap()
+    lazy = kept_open(lazy_array(files, meta, store.config.max_bytes), close, key, store.config)
+    return Success(Item(key, lazy, notes.metadata, notes.history))
 
 
-def _noted_in(
-    files: Files, store: ZarrStore, key: Key
-) -> Seen[tuple[ArrayMeta, Callable[[T], Item[T]]]]:
-    """Give what the documents of an array say, and what makes an item of its elements."""
+def _noted_in(files: Files, store: ZarrStore, key: Key) -> Seen[tuple[ArrayMeta, Notes]]:
+    """Give what the documents of an array say of its elements, and what is noted in them."""
     found = array_in(files, store, key)
     if not is_successful(found.outcome):
         return Seen(Failure(found.outcome.failure()), found.complete)
     meta = found.outcome.unwrap()
-
-    def made(metadata: Metadata, history: tuple[Event, ...]) -> Callable[[T], Item[T]]:
-        return lambda payload: Item(key, payload, metadata, history)
-
-    notes = notes_in(meta.documents)
-    return Seen(notes.map(lambda it: (meta, made(it.metadata, it.history))))
+    return Seen(notes_in(meta.documents).map(lambda it: (meta, it)))
 
 
 def array_in(files: Files, store: ZarrStore, key: str, below: str = "") -> Seen[ArrayMeta]:

@@ -12,7 +12,7 @@ from typing import cast
 
 from attrs import evolve
 
-from polystore.backends.beneath import make_root
+from polystore.backends.beneath import open_root
 from polystore.backends.filelock import folder_lock
 from polystore.backends.whole import write_whole
 from polystore.backends.zarr.folder.building import unwritten
@@ -24,6 +24,7 @@ from polystore.backends.zarr.folder.node import (
     TURNS_MAX,
     Found,
     found_in,
+    item_above,
     open_end,
     stands_at,
 )
@@ -57,21 +58,36 @@ def amend(config: ZarrConfig, folder: str, change: Change) -> Outcome[None]:
 
 
 def _amended(config: ZarrConfig, folder: str, change: Change) -> Outcome[None]:
-    root = make_root(config.root)
+    root = _root(config, folder)
+    if not is_successful(root):
+        return Failure(root.failure())
     try:
-        for _ in range(TURNS_MAX):
-            opened = _opened(config, root, folder)
-            if not is_successful(opened):
-                return Failure(evolve(opened.failure(), key=folder))
-            fd, real = opened.unwrap()
-            try:
-                done = _amended_in(config, root, (fd, real), change)
-            finally:
-                os.close(fd)
-            if done is not None:
-                return done
+        return _amended_below(config, root.unwrap(), folder, change)
     finally:
-        os.close(root)
+        os.close(root.unwrap())
+
+
+def _root(config: ZarrConfig, folder: str) -> Outcome[int]:
+    """Give the root; a new one comes with the groups on the way to the folder."""
+    try:
+        return Success(open_root(config.root))
+    except FileNotFoundError:
+        made = group_folder(config, folder).map(os.close)
+        return made.map(lambda _: open_root(config.root))
+
+
+def _amended_below(config: ZarrConfig, root: int, folder: str, change: Change) -> Outcome[None]:
+    for _ in range(TURNS_MAX):
+        opened = _opened(config, root, folder)
+        if not is_successful(opened):
+            return Failure(evolve(opened.failure(), key=folder))
+        fd, real = opened.unwrap()
+        try:
+            done = _amended_in(config, root, (fd, real), change)
+        finally:
+            os.close(fd)
+        if done is not None:
+            return done
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), folder)
 
 
@@ -96,6 +112,9 @@ def _amended_in(
         found = found_in(folder)
         if found.node in ("damaged", "array", "link"):
             return Failure(no_group(found.node, real, config))
+        above = item_above(root, real, config.layout) if real and found.node == "plain" else None
+        if above is not None:
+            return Failure(no_group(above[1], above[0], config))
         _rewrite(folder, found, writes_format(config), change)
         return Success(None)
 

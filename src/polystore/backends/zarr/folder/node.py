@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
@@ -109,7 +109,7 @@ def _found(documents: Documents | None) -> Found:
 
 def is_whole(node: Node, layout: ZarrLayout) -> bool:
     """Whether what a folder is counts as an item; what is damaged does not."""
-    return node not in ("damaged", "plain") and is_item(cast("Kind", node), layout)
+    return node != "damaged" and node != "plain" and is_item(node, layout)
 
 
 def node_of(folder: int) -> Node:
