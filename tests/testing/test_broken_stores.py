@@ -8,12 +8,14 @@ from broken_files import BROKEN_FILES
 from broken_in_use import BROKEN_IN_USE
 from broken_listings import BROKEN_LISTINGS
 from broken_locks import BROKEN_LOCKS
+from broken_parts import BROKEN_PARTS, PARTS
 from broken_stores import BROKEN_ITEMS, Broken
 from plain_stores import DICT, ITEMS, new_dict, new_items
 
 from polystore.testing import Law, LawBroken, law_named, laws_for
 from polystore.testing.catalogue import STORE_LAWS
 from polystore.testing.stores import elsewhere
+from polystore.testing.stores.parts import PART_LAWS
 
 BROKEN = {
     f"{what}: {name}": broken
@@ -23,6 +25,7 @@ BROKEN = {
         ("files", BROKEN_FILES),
         ("locks", BROKEN_LOCKS),
         ("beside", BROKEN_BESIDE),
+        ("parts", BROKEN_PARTS),
     )
     for name, broken in table.items()
 }
@@ -43,6 +46,12 @@ def test_each_law_of_stores_catches_something() -> None:
 @pytest.mark.parametrize("law", laws_for(ITEMS), ids=str)
 def test_a_plain_store_of_items_keeps_the_law(law: Law) -> None:
     law.check(ITEMS, new_items, 20)
+
+
+@pytest.mark.parametrize("law", PART_LAWS, ids=str)
+def test_a_plain_store_of_parts_keeps_the_law(law: Law) -> None:
+    assert law in laws_for(PARTS)
+    law.check(PARTS, new_items, 20)
 
 
 @pytest.mark.parametrize("law", laws_for(DICT), ids=str)
