@@ -84,16 +84,12 @@ def swapped(array: HostArray) -> HostArray:
     return array
 
 
-def trimmed(bits: int, signed: bool) -> Settle:
-    """Give what clears the upper bits of each byte, or repeats the sign in them, in place."""
+def trimmed(bits: int) -> Settle:
+    """Give what clears all but the lower bits of each byte, in place, as `ml_dtypes` has them."""
 
     def settle(array: HostArray) -> HostArray:
-        content = array.view("i1" if signed else "u1")
-        if signed:
-            content <<= 8 - bits
-            content >>= 8 - bits
-        else:
-            content &= (1 << bits) - 1
+        content = array.view("u1")
+        content &= (1 << bits) - 1
         return array
 
     return settle

@@ -291,7 +291,7 @@ def _step(name: str, options: Mapping[str, Json], itemsize: int) -> Step | None:
 
 def _trim(dtype: np.dtype[Any]) -> Settle | None:
     bits = NARROW.get(dtype.name)
-    return None if bits is None else trimmed(bits, dtype.name.startswith("int"))
+    return None if bits is None else trimmed(bits)
 
 
 def _elements_of_v2(fields: Mapping[str, Json], ndim: int) -> _Elements | None:
