@@ -84,8 +84,10 @@ def test_what_is_saved_comes_back_whatever_the_order_of_its_axes(
     lazy = LazyArray(
         ArraySpec(shape, array.dtype.str, axes, shape), lambda region: Success(array[region].copy())
     )
-    payload = data.draw(st.sampled_from([array, lazy]))
-    saved = save(store)(Item("a/img", payload, metadata)).unwrap()
+    if data.draw(st.booleans()):
+        saved = save(store)(Item("a/img", array, metadata)).unwrap()
+    else:
+        saved = save(store)(Item("a/img", lazy, metadata)).unwrap()
     for loaded in (load(store)("a/img").unwrap(), load(store, lazy=True)("a/img").unwrap()):
         assert loaded.metadata == evolve(metadata, attributes=loaded.metadata.attributes)
         if "attributes" not in saved.dropped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -54,7 +55,7 @@ def ome_images(draw: st.DrawFn) -> OmeImage:
         draw(st.sampled_from(["", "mean", "gaussian"])),
         draw(st.none() | st.just({"channels": [{"label": "DAPI"}]})),
         draw(st.none() | st.just({"source": {"image": "../../"}})),
-        draw(st.just({}) | st.just({"other": [1]})),
+        draw(st.sampled_from([dict[str, Json](), {"other": [1]}])),
     )
 
 
@@ -179,7 +180,7 @@ def test_settings_of_channels_are_taken_where_they_fit() -> None:
     assert renamed["channels"] != ours["channels"]
     assert given_omero(ours, 3, ()) is None
     assert given_omero({"channels": [{"color": "red", "window": {}}]}, 1, ()) is None
-    flat = omero_json([(2.0, 2.0), (float("nan"),) * 2], np.dtype("f4"), [], 1)
+    flat = omero_json([(2.0, 2.0), (math.nan, math.nan)], np.dtype("f4"), [], 1)
     json.dumps(flat, allow_nan=False)
 
 
@@ -200,8 +201,8 @@ def test_an_image_that_is_not_as_its_metadata_says(what: str, tmp_path: Path) ->
     else:
         document["attributes"]["polystore"]["transposed"] = [0, 0, 1]
     path.write_text(json.dumps(document))
-    for lazy in (False, True):
-        assert isinstance(load(store, lazy=lazy)("img").failure(), Corrupt)
+    assert isinstance(load(store)("img").failure(), Corrupt)
+    assert isinstance(load(store, lazy=True)("img").failure(), Corrupt)
 
 
 def test_a_missing_or_damaged_chunk_of_an_image_is_corrupt(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,23 +80,21 @@ class LabelOf:
         return evolve(known, unit=[unit.get(axis, "") for axis in axes] if image.unit else ())
 
 
-def dataset_paths(count: int, generation: str = "") -> tuple[str, ...]:
-    """Give the paths of so many resolutions; another generation of an image has others.
+def dataset_paths(count: int) -> tuple[str, ...]:
+    """Give the paths of so many resolutions; a tree may store them under others, as it needs.
 
-    >>> dataset_paths(2), dataset_paths(2, "b3f2")
-    (('0', '1'), ('0.b3f2', '1.b3f2'))
+    >>> dataset_paths(2)
+    ('0', '1')
     """
-    end = f".{generation}" if generation else ""
-    return tuple(f"{number}{end}" for number in range(count))
+    return tuple(map(str, range(count)))
 
 
 @frozen
 class NewImage:
     """An image that is ready to be written: all that can be known to be wrong was looked for.
 
-    `dropped` names the metadata that cannot be kept. `fill(files)` writes the image: its metadata
-    last, and its arrays at paths of their own where the node has an image already, so that one new
-    `zarr.json` replaces it. Raises `OSError`.
+    `dropped` names the metadata that cannot be kept. `fill(files)` writes the image, its metadata
+    last; it raises `OSError`.
     """
 
     source: HostArray | LazyArray
@@ -117,24 +114,15 @@ class NewImage:
 
     def fill(self, files: Files) -> Outcome[None]:
         """Write the levels, then the metadata of the image."""
-        zarr_format = self.levels[0].plan.meta.documents.zarr_format
-        generation = uuid.uuid4().hex[:8] if _is_taken(files, zarr_format) else ""
-        paths = dataset_paths(len(self.levels), generation)
-        levels = [evolve(level, path=path) for level, path in zip(self.levels, paths, strict=True)]
         sampler = None if self.image.label is not None else self._sampler()
-        written = write_levels(files, levels, self.source, self.how, sampler)
+        written = write_levels(files, self.levels, self.source, self.how, sampler)
         if not is_successful(written):
             return written
-        for level in levels:
+        for level in self.levels:
             write_documents(files, level.below, level.plan.documents)
-        places = zip(self.image.levels, paths, strict=True)
         omero = None if sampler is None else self._omero(sampler)
-        image = evolve(
-            self.image,
-            levels=tuple(evolve(level, path=path) for level, path in places),
-            omero=omero,
-            others={OURS: self.notes},
-        )
+        image = evolve(self.image, omero=omero, others={OURS: self.notes})
+        zarr_format = self.levels[0].plan.meta.documents.zarr_format
         write_documents(files, "", group_documents(image_json(image), zarr_format))
         return Success(None)
 
@@ -154,13 +142,6 @@ class NewImage:
             return given
         depth = meta.grid.shape[self.axes.names.index("z")] if "z" in self.axes.names else 1
         return omero_json(sampler.windows(), meta.dtype, names, depth)
-
-
-def _is_taken(files: Files, zarr_format: Literal[2, 3]) -> bool:
-    found = files.open("zarr.json" if zarr_format == 3 else ".zgroup")
-    if found is not None:
-        found.close()
-    return found is not None
 
 
 def group_documents(attributes: Mapping[str, Json], zarr_format: Literal[2, 3]) -> dict[str, bytes]:
@@ -245,7 +226,7 @@ def _planned(
     image = described(said, axes, shape, form)
     if label is not None:
         given = item.metadata.attributes.get("image-label")
-        words = given if isinstance(given, Mapping) else {}
+        words: Mapping[str, Json] = given if isinstance(given, Mapping) else dict[str, Json]()
         image = evolve(image, label={**words, "source": {"image": label.image}})
     notes, dropped = notes_of(item, store.context.to_spec)
     if axes.is_moved:
