@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ from polystore.backends.zarr.tree import Files, Seen, Tree, read_node
 
 MODES: tuple[IfExists, ...] = ("fail", "skip", "replace")
 
-IMAGE = {"ome": {"version": "0.5", "multiscales": [{"datasets": [{"path": "0"}]}]}}
+IMAGE: dict[str, object] = {
+    "ome": {"version": "0.5", "multiscales": [{"datasets": [{"path": "0"}]}]}
+}
 
 PROCESSES = 6
 
@@ -213,8 +216,7 @@ def amend_in_forks(store: ZarrConfig, key: str) -> None:
     tree = folder_tree(store)
     add(tree, key, range(0))
     pids = [
-        start_fork(lambda part=part: add(tree, key, range(part, 60, PROCESSES)))
-        for part in range(PROCESSES)
+        start_fork(partial(add, tree, key, range(part, 60, PROCESSES))) for part in range(PROCESSES)
     ]
     assert [wait_for(pid) for pid in pids] == [0] * PROCESSES
 

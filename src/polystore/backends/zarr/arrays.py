@@ -69,10 +69,8 @@ def load_array(
             return Seen(Failure(found.outcome.failure()), found.complete)
         meta, notes = found.outcome.unwrap()
         elements = read_elements(files, meta, whole(meta.grid.shape), store.config.max_bytes)
-        item = elements.outcome.map(
-            lambda it: Item[Payload](key, it, notes.metadata, notes.history)
-        )
-        return Seen(item, elements.complete)
+        made = elements.outcome.map(lambda it: _item(key, it, notes))
+        return Seen(made, elements.complete)
 
     return located(read_node(store.tree, key, look), store, key)
 
