@@ -100,7 +100,8 @@ def test_arrays_are_keys_of_the_outermost_group_of_v3_and_of_v2() -> None:
     root = zarr.open_group("old", mode="w", zarr_format=2)  # pyright: ignore[reportUnknownMemberType] - fsspec's mappings
     root.create_array("x", shape=(3,), dtype="u1")
     assert found("old/x") == ("ARRAY", "old", "x")
-    assert found("old/y") == ("ARRAY", "old", "y")
+    root = zarr.open_group("old.zarr", mode="w", zarr_format=2)  # pyright: ignore[reportUnknownMemberType] - fsspec's mappings
+    assert found("old.zarr/y") == ("ARRAY", "old.zarr", "y")
 
 
 def test_an_array_of_its_own_is_an_item_of_the_folder_that_it_is_in() -> None:
@@ -121,6 +122,18 @@ def test_a_folder_is_files_or_the_nodes_in_it() -> None:
     assert found("tiffs") == ("FILES", "tiffs", "")
     assert found("images") == ("IMAGE", "images", "")
     assert found("empty") == ("FILES", "empty", "")
+
+
+def test_files_stay_files_in_a_folder_that_has_become_a_group() -> None:
+    zarr.open_group(".", mode="a")  # pyright: ignore[reportUnknownMemberType] - fsspec's mappings
+    saved(ZarrLayout.ARRAY, ".", "a.zarr")
+    write("b.tif", IMAGE).unwrap()
+    write("tiffs/c.tif", IMAGE).unwrap()
+    for path in ("b.tif", "new.tif", "tiffs/c.tif", "new/d.tif"):
+        assert found(path)[0] == "FILES"
+    assert found("tiffs") == ("FILES", "tiffs", "")
+    assert found("a.zarr") == ("ARRAY", ".", "a.zarr")
+    assert found("new.zarr") == ("ARRAY", ".", "new.zarr")
 
 
 def test_a_file_called_zarr_is_a_file() -> None:

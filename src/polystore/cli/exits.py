@@ -34,6 +34,8 @@ def spoken(error: StorageError) -> str:
     match error:
         case AlreadyExists() if "if_exists" in error.advice:
             return f"{error.message} Add --if-exists replace, or skip to keep what is there."
+        case _ if "OmeOptions(axes" in error.advice:
+            return f"{error.message} Add --axes, with a name for each axis, such as --axes z,y,x."
         case NotFound() if "list_files" in error.advice:
             return f"{error.message} Check the path: polystore info says what a folder holds."
         case _:

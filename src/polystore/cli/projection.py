@@ -199,20 +199,22 @@ def _binned(band: HostArray, rows: Sequence[int], columns: Sequence[int]) -> Hos
     import numpy as np
 
     numbers = _numbers(band)
-    for axis, edges in enumerate((rows, columns)):
+    for axis, edges in ((1, columns), (0, rows)):
         widths = np.diff(np.array(edges))
-        sums = np.add.reduceat(numbers, np.array(edges[:-1]), axis=axis)
+        sums = np.add.reduceat(numbers, np.array(edges[:-1]), axis=axis, dtype=np.float64)
         numbers = sums / (widths[:, None] if axis == 0 else widths[None, :])
     return numbers
 
 
 def _numbers(band: HostArray) -> HostArray:
-    """Give values as float64: of complex ones how large they are, and 0 for what is not finite."""
+    """Give real numbers: of complex ones how large they are, and 0 for what is not finite."""
     import numpy as np
 
-    values: HostArray = np.abs(band) if band.dtype.kind == "c" else band
-    numbers: HostArray = values.astype(np.float64)
-    return np.where(np.isfinite(numbers), numbers, 0.0)
+    if band.dtype.kind in "bui":
+        return band
+    with np.errstate(all="ignore"):
+        values: HostArray = np.abs(band) if band.dtype.kind == "c" else band
+    return np.where(np.isfinite(values), values, values.dtype.type(0))
 
 
 def _rgb(parts: Sequence[HostArray]) -> HostArray:
@@ -221,7 +223,7 @@ def _rgb(parts: Sequence[HostArray]) -> HostArray:
 
     pixels = np.stack(parts[:COLOURS], axis=-1)
     low, high = (0.0, 255.0) if pixels.min() >= 0 and pixels.max() <= 255 else _window(pixels)
-    return _bytes((pixels - low) / (high - low))
+    return _bytes(_between(pixels, low, high))
 
 
 def _composed(parts: Sequence[HostArray], channels: Sequence[Channel]) -> HostArray:
@@ -236,7 +238,7 @@ def _composed(parts: Sequence[HostArray], channels: Sequence[Channel]) -> HostAr
             continue
         low, high = channel.window or _window(part)
         colour = np.array(channel.colour or tuple(own)) / 255
-        total += np.clip((part - low) / (high - low), 0, 1)[..., None] * colour
+        total += _between(part, low, high)[..., None] * colour
     return _bytes(total)
 
 
@@ -244,7 +246,15 @@ def _window(values: HostArray) -> tuple[float, float]:
     import numpy as np
 
     low, high = (float(value) for value in np.percentile(values, (LOW, HIGH)))
-    return (low, high) if high > low else (low, low + 1)
+    return (low, high) if high > low else (low, low + max(1.0, abs(low)))
+
+
+def _between(values: HostArray, low: float, high: float) -> HostArray:
+    """Give where values are between two, from 0 to 1; halved first, for a span may be infinite."""
+    import numpy as np
+
+    part: HostArray = (values / 2 - low / 2) / (high / 2 - low / 2)
+    return np.clip(part, 0, 1)
 
 
 def _bytes(values: HostArray) -> HostArray:

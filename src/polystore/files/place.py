@@ -75,11 +75,11 @@ def address_of(path: str | os.PathLike[str]) -> Outcome[Address]:
 
     What is there decides, by its own metadata, of Zarr v3 and v2:
 
-    - below a plate, or the plate itself: `PLATE`, with the plate as root;
-    - an image, or a level or label inside: `IMAGE`, with the image as (part of) the key;
+    - a plate, and what is below it: `PLATE`, with the plate as root;
+    - an image, and a level or label inside: `IMAGE`, with the image as (part of) the key;
     - any other node: `ARRAY`, with the outermost group as root.
 
-    Where no Zarr is: `plate.zarr/A01` is the key `A01` of the store `plate.zarr`, `a.zarr` an item
+    Where no node is: `plate.zarr/A01` is the key `A01` of the store `plate.zarr`, `a.zarr` an item
     of the folder that it is in, a folder all of a `DiskConfig` (of Zarr, if it has nodes in it and
     no image file), anything else a file. A URL such as `s3://bucket/a.zarr` is the same in a store
     of objects; looking there takes requests. `InvalidKey` for what is no path.
@@ -172,7 +172,7 @@ def _of_folder(path: Path) -> Outcome[Address]:
     nodes = tuple(_Node(depth, kind) for depth, kind in enumerate(kinds) if kind)
     way = _Way(tuple(parts), nodes, zarr)
     found = _of_nodes(way, lambda: _kinds_in(path)) or _by_name(way)
-    if found is not None and not (nodes == () and found.key == path.name and path.is_file()):
+    if found is not None and not path.is_file():
         return Success(found)
     if path.is_dir():
         if "" not in (kinds_in := _kinds_in(path)) and kinds_in:
@@ -182,11 +182,16 @@ def _of_folder(path: Path) -> Outcome[Address]:
 
 
 def _of_nodes(way: _Way, inside: Callable[[], set[str]]) -> Address | None:
-    """Give the address that the nodes on the way say."""
-    if not way.nodes:
-        return None
-    first, last = way.nodes[0], way.nodes[-1]
+    """Give the address that the nodes on the way say.
+
+    Groups alone do not count where the path leads on to what is no node: any folder may be one, as
+    the one that an array was saved in, and hold files too.
+    """
+    last = way.nodes[-1] if way.nodes else _Node(-1, "group")
     kind = last.kind if last.depth == len(way.parts) else ""
+    if not kind and all(node.kind == "group" for node in way.nodes):
+        return None
+    first = way.nodes[0]
     plate = next((node for node in way.nodes if node.kind == "plate"), None)
     if plate is not None:
         return way.address(plate.depth, ZarrLayout.PLATE, kind)
