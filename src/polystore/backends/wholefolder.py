@@ -142,9 +142,7 @@ def settle_over(parent: int, hidden: HiddenFolder, name: str, check: Check) -> b
     `False` if it was replaced at that moment; `FileNotFoundError` if nothing has the name.
     """
     _let_go(hidden)
-    return _take_out(
-        parent, name, check, lambda: _exchange(parent, hidden.name, name), hidden.name
-    )
+    return _take_out(parent, name, check, lambda: _exchange(parent, hidden.name, name), hidden.name)
 
 
 def settle_link(parent: int, text: str, name: str, check: Check) -> None:
