@@ -250,6 +250,12 @@ def test_labels_come_and_go_with_their_image_and_its_list(
     assert isinstance(load(store)("img/labels/membranes").failure(), NotFound)
 
 
+def test_channels_with_empty_names_keep_them(tmp_path: Path) -> None:
+    known = Metadata(axes=("y", "x"), channel_names=("",))
+    save(images(tmp_path))(Item("img", np.zeros((4, 5), "u1"), known)).unwrap()
+    assert load(images(tmp_path))("img").unwrap().metadata == known
+
+
 def test_what_another_program_changed_since_counts(tmp_path: Path) -> None:
     store = images(tmp_path)
     known = Metadata(

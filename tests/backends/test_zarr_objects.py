@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import numpy as np
 import pytest
+from attrs import evolve
 from object_server import client_options, endpoint, lacks, new_objects
+from zarr_access import ZARR_PYTHON
 from zarr_objects_made import KINDS, dispatcher, filling, new_zarr_in, tree_of
 
 from polystore import (
@@ -15,10 +19,13 @@ from polystore import (
     Item,
     Key,
     LazyArray,
+    Metadata,
     ObjectConfig,
+    OmeOptions,
     Outcome,
     Saved,
     ZarrConfig,
+    ZarrLayout,
     copy,
     create_symlink,
     delete,
@@ -205,6 +212,43 @@ def test_what_a_fill_fails_to_write_leaves_nothing(kind: str) -> None:
     assert saved(zarr, "a").unwrap().status == "written"
 
 
+AXES = Metadata(axes=("y", "x"))
+
+
+@every_kind
+def test_images_and_labels_are_kept_and_images_replaced(kind: str) -> None:
+    zarr = evolve(new_zarr_in(kind), layout=ZarrLayout.IMAGE, ome=OmeOptions(levels=2))
+    USED.run(save(zarr), Item("x/image", IMAGE, AXES)).unwrap()
+    label = Item("x/image/labels/nuclei", (IMAGE > 9).astype(np.uint8), AXES)
+    USED.run(save(zarr), label).unwrap()
+    assert keys(zarr) == ("x/image",)
+    assert loaded(zarr, "x/image/1").shape == (30, 35)
+    replace = save(zarr, if_exists="replace")
+    new = Item("x/image", IMAGE + 1, AXES)
+    assert isinstance(USED.run(replace, new).failure(), UnsupportedOperation)
+    for name in keys(zarr, "x/image/labels"):
+        delete(zarr, name, dispatcher=USED).unwrap()
+    assert USED.run(replace, new).unwrap().status == "written"
+    assert np.array_equal(loaded(zarr, "x/image"), IMAGE + 1)
+    assert loaded(zarr, "x/image/1").shape == (30, 35)
+    delete(zarr, "x/image", dispatcher=USED).unwrap()
+    assert keys(zarr) == ()
+
+
+@every_kind
+def test_wells_that_are_added_at_once_are_all_in_the_plate(kind: str) -> None:
+    plate = evolve(new_zarr_in(kind), layout=ZarrLayout.PLATE, ome=OmeOptions(levels=1))
+    fields = [f"{row}/{column}/0" for row in "AB" for column in (1, 2)]
+    with ThreadPoolExecutor(4) as threads:
+        items = [Item(key, IMAGE + number, AXES) for number, key in enumerate(fields)]
+        begun = [threads.submit(USED.run, save(plate), item) for item in items]
+        for each in begun:
+            each.result().unwrap()
+    assert sorted(keys(plate)) == fields
+    for number, key in enumerate(fields):
+        assert np.array_equal(loaded(plate, key), IMAGE + number)
+
+
 @needs_server
 def test_zarr_python_opens_what_is_in_s3() -> None:
     import zarr
@@ -222,8 +266,8 @@ def test_zarr_python_opens_what_is_in_s3() -> None:
         region="us-east-1",
         client_options={"allow_http": True},
     )
-    group = zarr.Group.open(ObjectStore(client, read_only=True))
-    array = group["wells/one"]
+    opened = ZARR_PYTHON.open_group(ObjectStore(client, read_only=True), mode="r")
+    array = cast("zarr.Group", opened)["wells/one"]
     assert isinstance(array, zarr.Array)
     assert np.array_equal(np.asarray(array[:]), IMAGE)
 

@@ -127,6 +127,7 @@ def agreed(noted: Metadata, axes: ImageAxes, shape: tuple[int, ...], found: OmeI
     names = noted.channel_names if len(noted.channel_names) == count else ()
     if given is not None:
         names = channel_labels(_unversioned(given))
+    names = names if any(names) else ()  # an empty label is not written
     if found.omero is not None and names != theirs.channel_names:
         known = evolve(known, channel_names=theirs.channel_names)
     new = dict(found.others)
