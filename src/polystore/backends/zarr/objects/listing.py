@@ -13,7 +13,7 @@ from itertools import islice
 from attrs import evolve, field, frozen
 
 from polystore.backends.refusals import no_folder
-from polystore.backends.zarr.kind import DOCUMENTS, may_hold
+from polystore.backends.zarr.kind import DOCUMENTS
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
 from polystore.backends.zarr.objects.node import (
     Node,
@@ -65,12 +65,12 @@ class _Walk:
         unfinished = node.kind == "none" and is_unfinished(self.content, path)
         return evolve(node, kind="damaged", texts={}) if unfinished else node
 
-    def enters(self, path: str, part: str) -> bool:
+    def enters(self, path: str) -> bool:
         """Whether what is below a node is listed: not that of an item, or of one in the making."""
         node = self.nodes[path]
         if node.kind == "damaged":
             return bool(node.texts)
-        return not node.is_item(self.content.config.layout) or may_hold(node.kind, part)
+        return not node.is_item(self.content.config.layout)
 
 
 def list_items(content: Bytes, folder: str) -> Iterator[Outcome[Page]]:
@@ -135,9 +135,7 @@ def _items(walk: _Walk, folders: Iterable[str]) -> list[str]:
         walk.look(at.values())
         found.extend(it for it, path in at.items() if it == path and _is_key(walk, path))
         parts = {
-            it: names
-            for it, names in parts.items()
-            if len(names) > depth and walk.enters(at[it], names[depth])
+            it: names for it, names in parts.items() if len(names) > depth and walk.enters(at[it])
         }
         depth += 1
     return found

@@ -66,10 +66,11 @@ def replaced_image(claim: Claim, node: Node) -> Renamed:
     content = claim.content
     attributes = dict(node.documents.attributes) if node.documents is not None else {}
     known = {str(it["path"]).partition("/")[0] for it in _datasets(attributes)}
-    folders = {name.partition("/")[0] for name in content.names(node.path) if "/" in name}
-    if LABELS in folders:
+    names = [name.split("/", 2) for name in content.names(node.path)]
+    if any(parts[0] == LABELS and len(parts) > 2 for parts in names):
         raise StoreError(_has_labels(content, node.path))
-    for folder in sorted(folders - known):
+    folders = {parts[0] for parts in names if len(parts) > 1}
+    for folder in sorted(folders - known - {LABELS}):
         for name in list(content.names(joined(node.path, folder))):
             content.delete(joined(joined(node.path, folder), name))
     return Renamed(os.urandom(6).hex())
