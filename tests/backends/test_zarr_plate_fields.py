@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -176,6 +177,19 @@ def test_a_skipped_field_that_nobody_listed_is_listed(tmp_path: Path) -> None:
     saved = save(plate, if_exists="skip")(Item("A/1/0", field("A/1/0"), CYX)).unwrap()
     assert saved.status == "skipped"
     assert_listed(plate, ["A/1/0"])
+
+
+def test_a_row_of_which_all_was_listed_is_looked_at_again_once_it_changes(tmp_path: Path) -> None:
+    plate = plate_at(tmp_path)
+    images = ZarrConfig(root=plate.root, layout=ZarrLayout.IMAGE)
+    save_fields(plate, ["A/1/0"])
+    os.utime(Path(plate.root) / "A", ns=(0, 0))  # a change long ago is one that is over
+    save_fields(plate, ["B/1/0"])
+    noted = json.loads((Path(plate.root) / "zarr.json").read_text())["attributes"]["polystore"]
+    assert list(noted["rows"]) == ["A"]
+    save_fields(images, ["A/5/0", "C/7/1"])
+    save_fields(plate, ["B/2/0"])
+    assert listed_fields(plate) == {"A/1/0", "A/5/0", "B/1/0", "B/2/0", "C/7/1"}
 
 
 def test_damaged_metadata_of_a_plate_is_left_as_it_is(tmp_path: Path) -> None:

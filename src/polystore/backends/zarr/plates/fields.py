@@ -145,7 +145,7 @@ def save_field(
     if not is_successful(plate):
         return Failure(evolve(plate.failure(), key=key))
     saved = save_image(store, key, item, how)
-    return and_then(saved, lambda it: listed(store, key).map(lambda _: it))
+    return and_then(saved, lambda it: listed(store, key, plate.unwrap()).map(lambda _: it))
 
 
 def save_field_region(

@@ -34,7 +34,8 @@ from polystore.backends.zarr.plates.grouping import (
 )
 from polystore.backends.zarr.plates.names import axes_of, channel_names, parsed
 from polystore.backends.zarr.plates.noted import PLANES, Noted, PlanePlace, noted_in
-from polystore.backends.zarr.plates.register import documents_at, listed
+from polystore.backends.zarr.plates.register import listed
+from polystore.backends.zarr.plates.there import documents_at
 from polystore.backends.zarr.tree import Files, ZarrStore
 from polystore.configs import ChunkStrategy, PlateNames
 from polystore.core.errors import (

@@ -21,7 +21,7 @@ from polystore.backends.zarr.plates.grouping import lacking, plane_at
 from polystore.backends.zarr.plates.metadata import is_name
 from polystore.backends.zarr.plates.names import AXES, Plane, checked, formatted, parsed
 from polystore.backends.zarr.plates.noted import Noted, PlanePlace, is_noted, noted_in
-from polystore.backends.zarr.plates.register import documents_at
+from polystore.backends.zarr.plates.there import documents_at
 from polystore.backends.zarr.tree import Files, Seen, ZarrStore, read_node
 from polystore.configs import PlateNames
 from polystore.core.errors import NotFound, StorageError, UnsupportedOperation, not_found

@@ -7,38 +7,38 @@ writer that was killed had built and not listed is listed by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import PurePath
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from attrs import evolve
 
-from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import Documents
-from polystore.backends.zarr.kind import kind_of
+from polystore.backends.zarr.notes import OURS
 from polystore.backends.zarr.plates.metadata import (
     Attributes,
     Plate,
     Well,
-    is_name,
     plate_in,
     well_in,
     with_plate,
     with_well,
 )
-from polystore.backends.zarr.tree import Files, Seen, ZarrStore, read_node
+from polystore.backends.zarr.plates.there import Row, documents_at, images_in, rows_in
+from polystore.backends.zarr.tree import ZarrStore
 from polystore.core.errors import NotFound
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
-from polystore.core.records import Child
 
-__all__ = ["alone_in", "documents_at", "listed", "plate_at", "unlisted"]
+__all__ = ["alone_in", "listed", "plate_at", "unlisted"]
 
 T = TypeVar("T")
 
 _LOCK = Key("zarr.json")
 """The key of the lock: no user's, for the name is reserved."""
+
+_ROWS = "rows"
+"""In our notes of the plate: the tokens of rows."""
 
 _SECONDS = 600.0
 """How long to wait for the lock. It is held for milliseconds by each writer before."""
@@ -62,16 +62,20 @@ def plate_at(store: ZarrStore) -> Outcome[Plate]:
     return _at(store, "", plate_in).map(lambda it: it or Plate())
 
 
-def listed(store: ZarrStore, key: str) -> Outcome[None]:
-    """Have a field listed that was built: by its well, and by the plate."""
+def listed(store: ZarrStore, key: str, before: Plate | None = None) -> Outcome[None]:
+    """Have a field listed that was built: by its well, and by the plate, as that was `before`."""
     well, _, name = key.rpartition("/")
-    plate, fields = plate_at(store), _well_at(store, well)
-    for found in (plate, fields):
-        if not is_successful(found):
-            return Failure(found.failure())
-    known, own = plate.unwrap(), fields.unwrap().fields
-    if well in known.wells and name in own and (known.field_count or 0) >= len(own):
-        return Success(None)
+    plate = plate_at(store) if before is None else Success(before)
+    if not is_successful(plate):
+        return Failure(plate.failure())
+    known = plate.unwrap()
+    if well in known.wells:
+        fields = _well_at(store, well)
+        if not is_successful(fields):
+            return Failure(fields.failure())
+        own = fields.unwrap().fields
+        if name in own and (known.field_count or 0) >= len(own):
+            return Success(None)
     return alone_in(store, lambda: _listed(store, well))
 
 
@@ -86,16 +90,6 @@ def unlisted(store: ZarrStore, key: str) -> Outcome[None]:
     left = _well_at(store, well).map(lambda it: {*it.fields} - {name})
     from_plate = and_then(left, lambda it: _lessened(store, well, len(it)))
     return and_then(from_plate, lambda _: _amended(store, well, without))
-
-
-def documents_at(store: ZarrStore, key: str) -> Outcome[Documents | None]:
-    """Give the documents of a node; `None` for a folder without, `NotFound` if there is none."""
-
-    def look(files: Files) -> Seen[Documents | None]:
-        found = documents_in(files)
-        return Seen(found, complete=is_successful(found) and found.unwrap() is not None)
-
-    return read_node(store.tree, key, look)
 
 
 def _at(
@@ -116,29 +110,65 @@ def _well_at(store: ZarrStore, well: str) -> Outcome[Well]:
 
 def _listed(store: ZarrStore, well: str) -> Outcome[None]:
     """List all that is there of a well; and in the plate all wells, the fields of new ones too."""
-    plate = plate_at(store)
-    if not is_successful(plate):
-        return Failure(plate.failure())
-    there = _wells(store)
-    if not is_successful(there):
-        return Failure(there.failure())
+    seen = _at(store, "", _plate_and_rows).map(lambda it: it or ({}, Plate(), {}))
+    if not is_successful(seen):
+        return Failure(seen.failure())
+    before, plate, noted = seen.unwrap()
+    known = frozenset(plate.wells)
+    rows = rows_in(store, noted)
+    if not is_successful(rows):
+        return Failure(rows.failure())
+    as_noted = {row.name for row in rows.unwrap() if row.wells is None}
+    there = {name for row in rows.unwrap() for name in row.wells or ()}
+    there |= {name for name in known if name.partition("/")[0] in as_noted}
     fields: dict[str, int] = {}
-    for each in {well, *there.unwrap()} - ({*plate.unwrap().wells} - {well}):
+    for each in {well, *there} - (known - {well}):
         count = _fields_listed(store, each)
         if not is_successful(count):
             return Failure(count.failure())
         if count.unwrap():
             fields[each] = count.unwrap()
+    whole = {row.name: row.token for row in rows.unwrap() if _is_listed(row, {*known, *fields})}
 
     def with_all(attributes: Attributes) -> Outcome[dict[str, object]]:
-        found = plate_in(attributes).map(lambda it: it or _new_plate(store))
-        gone = {*plate.unwrap().wells} - {*there.unwrap()}
-        whole = found.map(
-            lambda it: it.without(gone).grown(fields, max(fields.values(), default=0))
-        )
-        return whole.map(lambda it: with_plate(attributes, it, store.config.ome.version))
+        same: Outcome[Plate | None] = Success(plate)
+        found = same if plate.wells and attributes == before else plate_in(attributes)
+        whole_plate = found.map(lambda it: it or _new_plate(store))
+        most = max(fields.values(), default=0)
+        grown = whole_plate.map(lambda it: it.without(known - there).grown(fields, most))
+        words = grown.map(lambda it: with_plate(attributes, it, store.config.ome.version))
+        return words.map(lambda it: _with_rows(it, whole))
 
     return _amended(store, "", with_all)
+
+
+def _is_listed(row: Row, wells: Container[str]) -> bool:
+    """Whether all that may be a well in a row is listed: then it need not be looked at again."""
+    return row.token is not None and all(well in wells for well in row.wells or ())
+
+
+def _plate_and_rows(
+    attributes: Attributes,
+) -> Outcome[tuple[Attributes, Plate, Mapping[str, str]] | None]:
+    """Give what attributes say of the plate, and the rows that are noted, with them."""
+    plate = plate_in(attributes).map(lambda it: it or Plate())
+    return plate.map(lambda it: (attributes, it, _noted_rows(attributes)))
+
+
+def _noted_rows(attributes: Attributes) -> dict[str, str]:
+    """Give the tokens of the rows of which all is listed, as we noted them."""
+    ours = attributes.get(OURS)
+    rows = cast("Attributes", ours).get(_ROWS) if isinstance(ours, Mapping) else None
+    if not isinstance(rows, Mapping):
+        return {}
+    tokens = cast("Attributes", rows).items()
+    return {name: token for name, token in tokens if isinstance(token, str)}
+
+
+def _with_rows(attributes: Attributes, rows: Mapping[str, str | None]) -> dict[str, object]:
+    ours = attributes.get(OURS)
+    others: Attributes = cast("Attributes", ours) if isinstance(ours, Mapping) else {}
+    return {**attributes, OURS: {"version": 1, **others, _ROWS: dict(rows)}}
 
 
 def _fields_listed(store: ZarrStore, well: str) -> Outcome[int]:
@@ -150,7 +180,7 @@ def _fields_listed(store: ZarrStore, well: str) -> Outcome[int]:
         found = well_in(attributes).map(lambda it: it or Well())
         if not is_successful(found):
             return Failure(found.failure())
-        names = _images(store, well, found.unwrap().fields)
+        names = images_in(store, well, found.unwrap().fields)
         count = len(names.value_or(()))
         return names.map(lambda it: _with_fields(store, attributes, found.unwrap(), it))
 
@@ -179,7 +209,10 @@ def _lessened(store: ZarrStore, well: str, fields: int) -> Outcome[None]:
         found = plate_in(attributes).map(lambda it: it or Plate())
         left = found.map(lambda it: it if fields else it.without([well]))
         whole = left.map(lambda it: evolve(it, field_count=most))
-        return whole.map(lambda it: with_plate(attributes, it, store.config.ome.version))
+        words = whole.map(lambda it: with_plate(attributes, it, store.config.ome.version))
+        noted = _noted_rows(attributes)
+        noted.pop(well.partition("/")[0], None)
+        return words.map(lambda it: _with_rows(it, noted))
 
     return _amended(store, "", without)
 
@@ -213,68 +246,3 @@ def _amended(
 
     amended = store.tree.amend(folder, changed)
     return problems[0] if problems else amended
-
-
-def _images(store: ZarrStore, well: str, known: Iterable[str]) -> Outcome[tuple[str, ...]]:
-    """Give the names of the images in a well; what is listed is one, if it is there."""
-    there: list[str] = []
-    for child in _children(store, well):
-        if not is_successful(child):
-            return Failure(child.failure())
-        key = child.unwrap().key
-        name = key.rpartition("/")[2]
-        if child.unwrap().kind != "file" or not is_name(name):
-            continue
-        if name in known or _is_image(store, key):
-            there.append(name)
-    return Success(tuple(there))
-
-
-def _is_image(store: ZarrStore, key: str) -> bool:
-    documents = documents_at(store, key)
-    found = documents.unwrap() if is_successful(documents) else None
-    return found is not None and kind_of(found) == "image"
-
-
-def _wells(store: ZarrStore) -> Outcome[tuple[str, ...]]:
-    """Give the folders that may be wells: two levels are listed, and no more."""
-    wells: list[str] = []
-    for row in _folders(store, ""):
-        if not is_successful(row):
-            return Failure(row.failure())
-        for well in _folders(store, row.unwrap()):
-            if not is_successful(well):
-                return Failure(well.failure())
-            wells.append(well.unwrap())
-    return Success(tuple(wells))
-
-
-def _folders(store: ZarrStore, folder: str) -> Iterator[Outcome[str]]:
-    for child in _children(store, folder):
-        if not is_successful(child):
-            yield Failure(child.failure())
-        elif child.unwrap().kind == "folder" and is_name(child.unwrap().key.rpartition("/")[2]):
-            yield child.map(lambda it: str(it.key))
-
-
-def _children(store: ZarrStore, folder: str) -> Iterator[Outcome[Child]]:
-    pages = _by_keys(store, folder) if store.tree.children is None else store.tree.children(folder)
-    for page in pages:
-        if is_successful(page):
-            yield from map(Success, page.unwrap())
-        elif not isinstance(page.failure(), NotFound):  # removed meanwhile
-            yield Failure(page.failure())
-
-
-def _by_keys(store: ZarrStore, folder: str) -> Iterator[Outcome[tuple[Child, ...]]]:
-    """Give what stands in a folder by the keys below it, where folders are but parts of keys."""
-    seen: set[str] = set()
-    above = f"{folder}/" if folder else ""
-    for page in store.tree.list(folder):
-        for key in page.value_or(()):
-            name, slash, _ = key.removeprefix(above).partition("/")
-            if name not in seen:
-                seen.add(name)
-                yield Success((Child(Key(above + name), "folder" if slash else "file"),))
-        if not is_successful(page):
-            yield Failure(page.failure())
