@@ -91,7 +91,10 @@ def beyond(reason: str) -> StorageError:
 
 def damaged(error: Exception) -> StorageError:
     """Give the error for metadata that contradicts itself or the specification."""
-    reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+    if isinstance(error, KeyError):
+        reason = f"{error} is missing in it"
+    else:
+        reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
     return Corrupt(
         "",
         None,

@@ -68,11 +68,11 @@ def read_part(source: Readable, start: int, stop: int) -> memoryview:
     return content
 
 
-def _target(job: Job, part: Box) -> HostArray:
-    """Give the place of a part of the array, as far as it is wanted."""
-    wanted = inside(overlap(part, job.box), tuple(indices.start for indices in job.box))
+def _target(job: Job, wanted: Box) -> HostArray:
+    """Give the place of a part of the array, all of which is wanted."""
+    here = inside(wanted, tuple(indices.start for indices in job.box))
     # Without the ellipsis, what an array without axes gives is no array.
-    index = cast("tuple[slice, ...]", (*region_of(wanted), ...))
+    index = cast("tuple[slice, ...]", (*region_of(here), ...))
     return job.into[index]
 
 
@@ -80,18 +80,19 @@ def fill(job: Job, part: Box, reason: str) -> None:
     """Fill the place of what is not there; `ValueError` with the reason if that is damage."""
     if job.meta.dense:
         raise ValueError(reason)
-    _target(job, part)[...] = job.meta.fill
+    _target(job, overlap(part, job.box))[...] = job.meta.fill
 
 
 def decode(job: Job, content: memoryview, part: Box) -> None:
     """Decode a chunk to its place: without a copy where all of it is wanted, and lies together."""
     import numpy as np
 
-    chunk, target = job.meta.grid.chunk, _target(job, part)
+    wanted = overlap(part, job.box)
+    chunk, target = job.meta.grid.chunk, _target(job, wanted)
     if target.shape == chunk and target.flags.c_contiguous:
         job.chain.decode(content, target)
         return
     scratch = np.empty(chunk, job.meta.dtype)
     job.chain.decode(content, scratch)
-    here = inside(overlap(part, job.box), tuple(indices.start for indices in part))
+    here = inside(wanted, tuple(indices.start for indices in part))
     target[...] = scratch[region_of(here)]
