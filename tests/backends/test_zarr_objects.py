@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -46,6 +50,9 @@ from polystore.core.errors import (
     StorageError,
     UnsupportedOperation,
 )
+
+if TYPE_CHECKING:
+    import zarr
 
 IMAGE = np.arange(60 * 70, dtype=np.uint16).reshape(60, 70)
 USED = dispatcher()
@@ -212,6 +219,7 @@ def test_what_a_fill_fails_to_write_leaves_nothing(kind: str) -> None:
     assert saved(zarr, "a").unwrap().status == "written"
 
 
+ALLOW = {"allow_http": "true", "max_retries": "0"}
 AXES = Metadata(axes=("y", "x"))
 
 
@@ -251,7 +259,6 @@ def test_wells_that_are_added_at_once_are_all_in_the_plate(kind: str) -> None:
 
 @needs_server
 def test_zarr_python_opens_what_is_in_s3() -> None:
-    import zarr
     from obstore.store import S3Store
     from zarr.storage import ObjectStore
 
@@ -268,8 +275,7 @@ def test_zarr_python_opens_what_is_in_s3() -> None:
     )
     opened = ZARR_PYTHON.open_group(ObjectStore(client, read_only=True), mode="r")
     array = cast("zarr.Group", opened)["wells/one"]
-    assert isinstance(array, zarr.Array)
-    assert np.array_equal(np.asarray(array[:]), IMAGE)
+    assert np.array_equal(np.asarray(cast("zarr.Array[Any]", array)[:]), IMAGE)
 
 
 @needs_server
@@ -281,6 +287,36 @@ def test_errors_of_the_store_come_through() -> None:
         assert outcome.failure().config == zarr
     wrong = ZarrConfig(root="a", store=ObjectConfig("file:///data"))
     assert isinstance(saved(wrong, "a").failure(), InvalidSpec)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """A handler that does not say what it is asked."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@needs_server
+def test_what_is_behind_plain_http_is_read(tmp_path: Path, version: int) -> None:
+    made = ZARR_PYTHON.create_group(tmp_path / "a.zarr", zarr_format=version)
+    cast("zarr.Group", made).create_array("b/one", data=IMAGE, chunks=(30, 30))
+    handler = partial(_Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}"
+            zarr_there = ZarrConfig(root="a.zarr", store=ObjectConfig(address, ALLOW))
+            assert np.array_equal(loaded(zarr_there, "b/one"), IMAGE)
+            lazy = USED.run(load(zarr_there, lazy=True), "b/one").unwrap().payload
+            assert np.array_equal(lazy.read(np.s_[3:5, 40:]).unwrap(), IMAGE[3:5, 40:])
+            assert isinstance(USED.run(load(zarr_there), "none").failure(), NotFound)
+            for outcome in (list_files(zarr_there), saved(zarr_there, "new")):
+                assert isinstance(outcome.failure(), UnsupportedOperation)
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 def test_a_store_of_arrays_is_no_store_of_files() -> None:

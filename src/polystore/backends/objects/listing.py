@@ -10,7 +10,13 @@ from attrs import evolve
 
 from polystore.backends.objects.client import Bucket, asked
 from polystore.backends.refusals import folder_in_use, no_file
-from polystore.core.errors import NotAFile, NotFound, StorageError
+from polystore.core.errors import (
+    NotAFile,
+    NotFound,
+    PermissionDenied,
+    StorageError,
+    UnsupportedOperation,
+)
 from polystore.core.key import Key, parse_key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Page, Stat
@@ -29,7 +35,10 @@ def list_objects(bucket: Bucket, folder: str, /) -> Iterator[Outcome[Page]]:
 
     def started() -> Outcome[Iterator[Sequence[ObjectMeta]]]:
         import obstore
+        from obstore.store import HTTPStore
 
+        if isinstance(bucket.store, HTTPStore):
+            return Failure(_no_lists(bucket, folder))
         return Success(iter(obstore.list(bucket.store, folder or None, chunk_size=_PAGE)))
 
     begun = asked(bucket, folder, started)
@@ -51,6 +60,15 @@ def list_objects(bucket: Bucket, folder: str, /) -> Iterator[Outcome[Page]]:
         if keys is None:
             return
         yield Success(keys)
+
+
+def _no_lists(bucket: Bucket, folder: str) -> UnsupportedOperation:
+    return UnsupportedOperation(
+        folder,
+        bucket.config,
+        "What is behind plain HTTP cannot be listed: a server tells of no others than it is asked.",
+        "Load by keys that you know, or use the storage's own address (s3://, gs://, az://).",
+    )
 
 
 def _keys(bucket: Bucket, found: Sequence[ObjectMeta]) -> Page:
@@ -114,7 +132,9 @@ def stat_object(bucket: Bucket, key: Key, /) -> Outcome[Stat]:
         return found
     below = keys_below(bucket, key, 1)
     if not is_successful(below):
-        return Failure(evolve(below.failure(), key=key))
+        # Who may not list can see no folders; that there is no such file is sure.
+        unlisted = isinstance(below.failure(), (PermissionDenied, UnsupportedOperation))
+        return found if unlisted else Failure(evolve(below.failure(), key=key))
     return Success(Stat("folder", None, None)) if below.unwrap() else found
 
 

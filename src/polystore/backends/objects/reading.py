@@ -11,7 +11,7 @@ from attrs import frozen
 from polystore.backends.objects.client import Bucket, asked
 from polystore.backends.objects.errors import reason_of
 from polystore.backends.objects.listing import folder_error
-from polystore.core.errors import NotFound
+from polystore.core.errors import NotAFile, NotFound
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Readable
@@ -85,7 +85,9 @@ def get_object(bucket: Bucket, key: Key, /) -> Outcome[Readable]:
     found = asked(bucket, key, opened)
     if is_successful(found) or not isinstance(found.failure(), NotFound):
         return found
-    return Failure(folder_error(bucket, key) or found.failure())
+    problem = folder_error(bucket, key)
+    # Who may not list, as nobody may over plain HTTP, is told what is sure: there is no such file.
+    return Failure(problem) if isinstance(problem, NotAFile) else found
 
 
 def _opened(store: ObjectStore, key: str) -> Readable:

@@ -85,8 +85,7 @@ class Made:
 
     def remove(self) -> None:
         """Delete what was put."""
-        for name in sorted(self.names):
-            self.content.delete(joined(self.path, self.renamed(name)))
+        self.content.delete_all(joined(self.path, self.renamed(name)) for name in self.names)
 
 
 def build(
@@ -194,8 +193,7 @@ def _cleared(claim: Claim) -> None:
     left = list(content.names(path))
     if left and not claim.followed:
         raise StoreError(folder_in_way(path, content.config))
-    for name in left:
-        content.delete(joined(path, name))
+    content.delete_all(joined(path, name) for name in left)
 
 
 def _put_documents(made: Made, renamed: Renamed, if_exists: IfExists) -> bool:

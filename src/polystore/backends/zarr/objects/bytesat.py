@@ -7,7 +7,8 @@ becomes that error again in `guarded`.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from attrs import evolve, frozen
@@ -27,9 +28,12 @@ from polystore.core.key import HIDDEN_PREFIX, Key
 from polystore.core.outcome import Failure, Outcome, and_then, catch, guard, is_successful
 from polystore.core.records import Buffer, Encoded, IfExists, Opened, Readable, Stat
 
-__all__ = ["Bytes", "StoreError", "guarded", "is_hidden"]
+__all__ = ["AT_ONCE", "Bytes", "StoreError", "guarded", "is_hidden"]
 
 T = TypeVar("T")
+
+AT_ONCE = 8
+"""Requests at the same time: a server takes far longer to answer than to do it."""
 
 _NO_FILE = (NotFound, NotAFile, NotADirectory, InvalidKey)
 """What a store says of a key under which no file is, or can be."""
@@ -145,6 +149,17 @@ class Bytes:
         done = delete(self.opened.handle, self._key(path))
         if not is_successful(done):
             _refuse_all_but_absence(done.failure())
+
+    def delete_all(self, paths: Iterable[str]) -> None:
+        """Delete some objects, several at once; fine if they are gone."""
+        names = list(paths)
+        if len(names) < 2:
+            for name in names:
+                self.delete(name)
+            return
+        with ThreadPoolExecutor(min(len(names), AT_ONCE)) as threads:
+            for _ in threads.map(self.delete, names):
+                pass
 
     def _lacks(self, what: str, path: str) -> StoreError:
         advice = "Keep the Zarr store in a store of bytes that can, or in a folder."

@@ -143,8 +143,8 @@ def _deleted(claim: Claim) -> Outcome[None]:
         if others:
             return Failure(folder_in_use(path, content.config, len(others)))
     try:
-        for name in sorted(names, key=lambda it: it != node.deciding):
-            content.delete(joined(path, name))
+        content.delete(joined(path, node.deciding))
+        content.delete_all(joined(path, name) for name in names if name != node.deciding)
     except OSError:
         claim.keep()
         raise

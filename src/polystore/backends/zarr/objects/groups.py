@@ -105,8 +105,7 @@ def clear_left(content: Bytes, path: str, stale_s: float) -> None:
     try:
         with claimed(content, path, stale_s, _WAIT_S) as claim:
             if claim.followed and node_at(content, path).kind == "none":
-                for name in list(content.names(path)):
-                    content.delete(joined(path, name))
+                content.delete_all([joined(path, name) for name in content.names(path)])
     except Busy:
         raise StoreError(busy(content, path)) from None
 

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 
 from polystore.backends.refusals import no_folder
 from polystore.backends.zarr.kind import DOCUMENTS
-from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
+from polystore.backends.zarr.objects.bytesat import AT_ONCE, Bytes, StoreError, guarded
 from polystore.backends.zarr.objects.node import (
     Node,
     has_nodes,
@@ -33,9 +33,6 @@ __all__ = ["list_children", "list_items"]
 
 _BATCH = 256
 """Folders with documents that are looked at together."""
-
-_AT_ONCE = 8
-"""Requests at the same time: a server takes far longer to answer than to do it."""
 
 
 @frozen(eq=False)
@@ -57,7 +54,7 @@ class _Walk:
         if len(new) == 1:
             self.nodes[new[0]] = self._seen(new[0])
         elif new:
-            with ThreadPoolExecutor(min(len(new), _AT_ONCE)) as threads:
+            with ThreadPoolExecutor(min(len(new), AT_ONCE)) as threads:
                 self.nodes.update(zip(new, threads.map(self._seen, new), strict=True))
 
     def _seen(self, path: str) -> Node:

@@ -24,7 +24,13 @@ from polystore.backends.zarr.kind import (
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError
 from polystore.backends.zarr.tree import Files, Growing
 from polystore.configs import ZarrLayout
-from polystore.core.errors import InvalidKey, StorageError, not_found
+from polystore.core.errors import (
+    InvalidKey,
+    PermissionDenied,
+    StorageError,
+    UnsupportedOperation,
+    not_found,
+)
 from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.outcome import is_successful
 from polystore.core.records import Readable, readable_of
@@ -103,7 +109,7 @@ def node_at(content: Bytes, path: str) -> Node:
         if name not in texts:
             texts[name] = content.read(joined(path, name), DOCUMENT_MAX + 1)
         text = texts[name]
-        if text is None and name == "zarr.json" and content.is_empty(path):
+        if text is None and name == "zarr.json" and _is_surely_empty(content, path):
             texts.update(dict.fromkeys(_OF_VERSION_2))  # one request instead of theirs
         return None if text is None else readable_of(text)
 
@@ -114,6 +120,13 @@ def node_at(content: Bytes, path: str) -> Node:
     if documents is None:
         return Node(path, texts, None, "none", None)
     return Node(path, texts, documents, kind_of(documents), link_in(documents))
+
+
+def _is_surely_empty(content: Bytes, path: str) -> bool:
+    try:
+        return content.is_empty(path)
+    except StoreError:  # not everyone may list, and plain HTTP knows no lists
+        return False
 
 
 def no_file_made(path: str) -> Growing:
@@ -159,7 +172,13 @@ def has_nodes(content: Bytes, path: str) -> bool:
     """Whether a folder without documents has nodes below it, and is not one in the making."""
     if is_unfinished(content, path):
         return False
-    return any(name.rpartition("/")[2] in DOCUMENTS for name in content.names(path))
+    try:
+        return any(name.rpartition("/")[2] in DOCUMENTS for name in content.names(path))
+    except StoreError as error:
+        # Who may not list, as nobody may over plain HTTP, sees no folders but groups.
+        if isinstance(error.error, (PermissionDenied, UnsupportedOperation)):
+            return False
+        raise
 
 
 def is_unfinished(content: Bytes, path: str) -> bool:

@@ -71,8 +71,8 @@ def replaced_image(claim: Claim, node: Node) -> Renamed:
         raise StoreError(_has_labels(content, node.path))
     folders = {parts[0] for parts in names if len(parts) > 1}
     for folder in sorted(folders - known - {LABELS}):
-        for name in list(content.names(joined(node.path, folder))):
-            content.delete(joined(joined(node.path, folder), name))
+        path = joined(node.path, folder)
+        content.delete_all([joined(path, name) for name in content.names(path)])
     return Renamed(os.urandom(6).hex())
 
 
