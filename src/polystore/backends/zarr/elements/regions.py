@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from polystore.backends.zarr.elements.grid import Grid
 from polystore.backends.zarr.elements.growing import is_of
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.units import UNIT_BYTES, unit_boxes, unit_shape
 from polystore.backends.zarr.elements.workers import run_all
 from polystore.core.errors import Corrupt, StorageError
@@ -26,14 +26,15 @@ Tasks = Callable[[Box, HostArray], Iterator[Callable[[], None]]]
 
 
 def write_regions(
-    source: LazyArray, grid: Grid, dtype: np.dtype[Any], tasks_of: Tasks
+    source: LazyArray, meta: ArrayMeta, tasks_of: Tasks, waits: bool = False
 ) -> Outcome[None]:
     """Read all of a lazy array, each region once, and write each; raises what the tasks raise.
 
     Regions are of about 32 MiB, or as large as the source's blocks up to 64 MiB. They are read one
     after the other; at most three are in memory. A failed read is given as it is; `Corrupt` for an
-    array of another shape or dtype than the source says.
+    array of another shape or dtype than the source says. `waits` is as in `run_all`.
     """
+    grid, dtype = meta.grid, meta.dtype
     unit = unit_shape(grid, source.spec.blocks, dtype.itemsize)
     failures: list[StorageError] = []
 
@@ -57,7 +58,7 @@ def write_regions(
                 yield following.run
             coming = following
 
-    run_all(tasks(), math.prod(grid.shape) * dtype.itemsize)
+    run_all(tasks(), math.prod(grid.shape) * dtype.itemsize, waits)
     return Failure(failures[0]) if failures else Success(None)
 
 
@@ -73,24 +74,28 @@ def _next_read(source: LazyArray, dtype: np.dtype[Any], boxes: Iterator[Box]) ->
 
 
 class _Reading:
-    """The reading of one region, by one thread, for which another waits."""
+    """The reading of one region, once, by whichever thread comes first; others wait for it."""
 
-    __slots__ = ("_done", "_dtype", "_outcome", "_source", "box")
+    __slots__ = ("_claimed", "_done", "_dtype", "_outcome", "_source", "box")
 
     def __init__(self, source: LazyArray, dtype: np.dtype[Any], box: Box) -> None:
         self._source, self._dtype, self.box = source, dtype, box
+        self._claimed = threading.Lock()
         self._done = threading.Event()
         self._outcome: Outcome[HostArray] | None = None
 
     def run(self) -> None:
-        """Read it."""
+        """Read it, unless that is done or under way."""
+        if not self._claimed.acquire(blocking=False):
+            return
         try:
             self._outcome = self._source.read(region_of(self.box))
         finally:
             self._done.set()
 
     def wait(self) -> Outcome[HostArray]:
-        """Give what was read, once; of a read that raised, nothing is asked any more."""
+        """Give what was read, once; where nobody has begun to read, the caller does."""
+        self.run()
         self._done.wait()
         found, self._outcome = self._outcome, None
         if found is None:

@@ -90,7 +90,7 @@ def rewrite(  # noqa: PLR0913 - files on two sides, and what goes where in them
 
     def work() -> None:
         if meta.chain is not None and meta.index is None:
-            run_all(tasks, array.nbytes)
+            run_all(tasks, array.nbytes, new.waits)
             return
         for task in tasks:  # each has threads of its own
             task()
@@ -149,7 +149,7 @@ def _shard(job: _Job, chain: Chain, form: IndexForm, place: Place) -> None:
     if not job.is_all_of(grid.box(place)):
         _copy_others(job, form, place, shard, set(changes))
     nbytes = len(changes) * math.prod(grid.chunk) * job.meta.dtype.itemsize
-    run_all((partial(change, chunk) for chunk in changes), nbytes)
+    run_all((partial(change, chunk) for chunk in changes), nbytes, job.old.waits)
     shard.finish()
 
 

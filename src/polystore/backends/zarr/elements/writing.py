@@ -109,11 +109,11 @@ def write_elements(
     writer = array_writer(files, meta, below)
     tasks_of = partial(_encoding, writer, meta)
     if isinstance(source, LazyArray):
-        written = write_regions(source, meta.grid, meta.dtype, tasks_of)
+        written = write_regions(source, meta, tasks_of, files.waits)
         if not is_successful(written):
             return written
     else:
-        run_all(tasks_of(whole(meta.grid.shape), source), source.nbytes)
+        run_all(tasks_of(whole(meta.grid.shape), source), source.nbytes, files.waits)
     writer.finish()
     return Success(None)
 
