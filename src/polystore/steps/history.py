@@ -92,19 +92,31 @@ def first_difference(
 ) -> str:
     """Say where two histories differ first, as the end of a sentence; nothing if they do not.
 
-    A history that is longer at its beginning is as good as the other: it goes on from there.
+    Looked at first is what was done since the last load: a history may begin earlier.
     """
     there, here = making(noted), making(wanted)
-    there = there[max(len(there) - len(here), 0) :]
+    since = _difference(there[_last_load(there, spec) :], here[_last_load(here, spec) :], spec)
+    return since or _difference(there, here, spec)
+
+
+def _difference(
+    there: Sequence[Event], here: Sequence[Event], spec: Callable[[object], Outcome[Json]]
+) -> str:
     pairs: Iterator[tuple[Event | None, Event | None]] = zip_longest(there, here)
     for old, new in pairs:
         if old is None or new is None:
-            return "" if new is None else f": its history lacks {_shown(new, spec)}"
+            word = f"lacks {_shown(new, spec)}" if new else f"goes on with {_shown(old, spec)}"
+            return f": its history {word}"
         if _words(old, spec) != _words(new, spec):
             return f": its history has {_shown(old, spec)}, and here it is {_shown(new, spec)}"
         if old.key != new.key:
             return f": its history has the key {old.key!r}, and here it is {new.key!r}"
     return ""
+
+
+def _last_load(events: Sequence[Event], spec: Callable[[object], Outcome[Json]]) -> int:
+    loads = [at for at, it in enumerate(events) if _words(it, spec).startswith('{"load":')]
+    return loads[-1] if loads else 0
 
 
 def _words(event: Event, spec: Callable[[object], Outcome[Json]]) -> str:
@@ -115,6 +127,6 @@ def _words(event: Event, spec: Callable[[object], Outcome[Json]]) -> str:
     return _ADDRESS.sub("", json.dumps(step))
 
 
-def _shown(event: Event, spec: Callable[[object], Outcome[Json]]) -> str:
-    text = _words(event, spec)
+def _shown(event: Event | None, spec: Callable[[object], Outcome[Json]]) -> str:
+    text = "" if event is None else _words(event, spec)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
