@@ -80,7 +80,7 @@ def arrays(draw: st.DrawFn) -> HostArray:
     return array[index]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(array=arrays(), chunk=st.sampled_from([1, 3, None]), shard=st.sampled_from([0, 2, None]))
 @example(np.array(["NaT"], "M8"), 3, 0)  # zarr-python cannot read the fill value that it gives
 @example(np.arange(5, dtype=">u2"), 2, 0)
@@ -218,7 +218,7 @@ METADATA = st.builds(
 EVENTS = st.lists(st.builds(Event, TEXTS, JSON, st.integers(0, 2**60), TEXTS), max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(METADATA, EVENTS)
 def test_metadata_and_history_come_back(metadata: Metadata, events: list[Event]) -> None:
     with fresh_store() as store:

@@ -163,7 +163,7 @@ def test_a_changed_document(store: ZarrConfig, name: str) -> None:
     assert error_of(load(store)("a")) == error
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=60) | st.text('[]{}:,"truefalsn10e ', max_size=60).map(str.encode))
 def test_any_bytes_as_a_document(content: bytes) -> None:
     with fresh_store() as store:
@@ -182,7 +182,7 @@ def test_a_document_nested_too_deeply(store: ZarrConfig) -> None:
     assert error_of(load(store)("a")) == "Corrupt"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 9), st.integers(0, 2**32), st.integers(1, 255))
 def test_a_changed_byte_anywhere_in_a_chunk(row: int, place: int, change: int) -> None:
     with fresh_store() as fresh:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from store_access import Op, agree, delete, make_folder
 from zarr_access import hidden_in
@@ -25,7 +25,6 @@ operations = (
 )
 
 
-@settings(max_examples=settings().max_examples * 3)
 @given(st.lists(operations))
 def test_zarr_agrees_with_disk(operations: list[Op]) -> None:
     with tempfile.TemporaryDirectory() as folder:

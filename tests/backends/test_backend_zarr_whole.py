@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from attrs import evolve
 from descriptors import few_descriptors
 from zarr_access import delete, hidden_in
 from zarr_processes import (
@@ -92,6 +93,7 @@ def test_an_exception_anywhere_leaves_the_old_or_the_new(tmp_path: Path, job: Jo
 
 def save_under_a_limit(store: ZarrConfig, nbytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, resource.RLIM_INFINITY))
+    store = evolve(store, chunks=None)
     noise = np.random.default_rng(0).integers(0, 2**32, (64, 64), "u4")
     for step in (save(store, if_exists="replace")(Item("a", noise)), save(store)(Item("b", noise))):
         assert isinstance(step.failure(), NoSpace), step

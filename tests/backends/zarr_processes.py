@@ -25,8 +25,8 @@ from polystore.core.records import IfExists
 
 SHAPE = (8, 16)
 
-CHUNKS = (1, 16)
-"""An array of 512 bytes then has eight chunks, each in a file of its own."""
+CHUNKS = (2, 16)
+"""An array of 512 bytes then has four chunks, each in a file of its own."""
 
 SPAWN = multiprocessing.get_context("spawn")
 """A process that forks must not be the tests' own, which may have any threads."""
