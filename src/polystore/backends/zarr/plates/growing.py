@@ -8,21 +8,19 @@ a field comes after the other, so that no plane is lost. A file of elements neve
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from polystore.backends.oserrors import exists_already
 from polystore.backends.zarr.elements.documents import documents_in
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
 from polystore.backends.zarr.elements.writing import array_writer
-from polystore.backends.zarr.notes import OURS, notes_of
+from polystore.backends.zarr.notes import notes_of
 from polystore.backends.zarr.ome.axes import ImageAxes, dtype_problem
 from polystore.backends.zarr.ome.describe import Form, described
 from polystore.backends.zarr.ome.levels import PlannedLevel, plan_levels, write_documents
-from polystore.backends.zarr.ome.metadata import OmeImage, image_in, image_json
-from polystore.backends.zarr.ome.omero import Sampler, omero_json
+from polystore.backends.zarr.ome.metadata import OmeImage, image_in
 from polystore.backends.zarr.ome.pyramid import Downsampling, halved, level_count
 from polystore.backends.zarr.ome.saving import dataset_paths, group_documents
 from polystore.backends.zarr.plates.grouping import (
@@ -32,12 +30,13 @@ from polystore.backends.zarr.plates.grouping import (
     no_planes_apart,
     place_along,
 )
-from polystore.backends.zarr.plates.names import axes_of, channel_names, parsed
-from polystore.backends.zarr.plates.noted import PLANES, Noted, PlanePlace, noted_in
+from polystore.backends.zarr.plates.names import axes_of, parsed
+from polystore.backends.zarr.plates.newplane import NewPlane, attributes_with
+from polystore.backends.zarr.plates.noted import Noted, PlanePlace, noted_in
 from polystore.backends.zarr.plates.register import listed
 from polystore.backends.zarr.plates.there import documents_at
 from polystore.backends.zarr.tree import Files, ZarrStore
-from polystore.configs import ChunkStrategy, PlateNames
+from polystore.configs import ChunkStrategy
 from polystore.core.errors import (
     AlreadyExists,
     Corrupt,
@@ -48,7 +47,7 @@ from polystore.core.errors import (
     UnsupportedOperation,
     UnsupportedPayload,
 )
-from polystore.core.item import Item, Metadata, Saved
+from polystore.core.item import Item, Saved
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import ArraySpec, HostArray, Json, Payload, is_host_array
@@ -58,26 +57,6 @@ __all__ = ["save_plane"]
 
 _TURNS_MAX = 100
 """How often a save begins again because the field came, or went, meanwhile."""
-
-
-@frozen
-class _NewPlane:
-    """A plane to be saved: `levels` are its resolutions, `place` is along the axes but y and x."""
-
-    store: ZarrStore
-    names: PlateNames
-    key: Key
-    field: Key
-    axes: tuple[str, ...]
-    place: PlanePlace
-    levels: tuple[HostArray, ...]
-    metadata: Metadata
-    notes: Mapping[str, Json]
-
-    @property
-    def channel(self) -> int:
-        """Which channel it is of."""
-        return self.place[self.axes.index("c")] if "c" in self.axes else 0
 
 
 def save_plane(
@@ -98,7 +77,7 @@ def save_plane(
         return Failure(host.failure())
     notes, dropped = notes_of(item, store.context.to_spec)
     place = place_along(plane.unwrap(), axes.unwrap())
-    new = _NewPlane(
+    new = NewPlane(
         store,
         names,
         key,
@@ -113,7 +92,7 @@ def save_plane(
     return and_then(written, lambda it: _saved(new, written=it, dropped=dropped))
 
 
-def _saved(new: _NewPlane, *, written: bool, dropped: tuple[str, ...]) -> Outcome[Saved]:
+def _saved(new: NewPlane, *, written: bool, dropped: tuple[str, ...]) -> Outcome[Saved]:
     config, nbytes = new.store.config, new.levels[0].nbytes
     saved = Saved(new.key, config, "written", nbytes, dropped)
     skipped = Saved(new.key, config, "skipped", 0)
@@ -138,7 +117,7 @@ def _resolutions(store: ZarrStore, plane: HostArray) -> tuple[HostArray, ...]:
     return tuple(levels)
 
 
-def _written(new: _NewPlane, if_exists: IfExists) -> Outcome[bool]:
+def _written(new: NewPlane, if_exists: IfExists) -> Outcome[bool]:
     """Write the plane: into the image that is there, else into a new one; `False` if skipped."""
     for _ in range(_TURNS_MAX):
         documents = documents_at(new.store, new.field)
@@ -167,7 +146,7 @@ def _written(new: _NewPlane, if_exists: IfExists) -> Outcome[bool]:
     )
 
 
-def _begun(new: _NewPlane, files: Files) -> Outcome[None]:
+def _begun(new: NewPlane, files: Files) -> Outcome[None]:
     """Write the image of a field whose first plane this is."""
     config, array = new.store.config, new.levels[0]
     shape = (*(number + 1 for number in new.place), *array.shape)
@@ -188,7 +167,7 @@ def _begun(new: _NewPlane, files: Files) -> Outcome[None]:
         _write(files, level.plan.meta, level.below, (new.place, array_of_level))
         write_documents(files, level.below, level.plan.documents)
     noted = Noted(new.axes[:-2])
-    attributes = _attributes(new, image, noted, shape)
+    attributes = attributes_with(new, image, noted, shape)
     zarr_format = levels[0].plan.meta.documents.zarr_format
     write_documents(files, "", group_documents(attributes, zarr_format))
     return Success(None)
@@ -209,7 +188,7 @@ def _shared(levels: tuple[PlannedLevel, ...]) -> InvalidSpec | None:
     return None
 
 
-def _grown(new: _NewPlane, old: Files, files: Files, if_exists: IfExists) -> Outcome[None]:
+def _grown(new: NewPlane, old: Files, files: Files, if_exists: IfExists) -> Outcome[None]:
     """Write the plane and the metadata that changes with it into the image of its field."""
     found = documents_in(old)
     attributes = found.map(lambda it: {} if it is None else it.attributes)
@@ -239,7 +218,7 @@ def _grown(new: _NewPlane, old: Files, files: Files, if_exists: IfExists) -> Out
             return Failure(meta.failure())
         shape = meta.unwrap().grid.shape
         _write(files, meta.unwrap(), f"{path}/", (new.place, array))
-    words = _attributes(new, image.unwrap(), known, shape)
+    words = attributes_with(new, image.unwrap(), known, shape)
     zarr_format = levels.unwrap()[0][1].zarr_format
     changed = group_documents(words, zarr_format)
     changed.pop(".zgroup", None)
@@ -261,7 +240,7 @@ def _levels(old: Files, image: OmeImage) -> Outcome[list[tuple[str, Documents]]]
     return Success(levels)
 
 
-def _difference(new: _NewPlane, levels: list[tuple[str, Documents]]) -> StorageError | None:
+def _difference(new: NewPlane, levels: list[tuple[str, Documents]]) -> StorageError | None:
     """Say what keeps the plane from being one of the field."""
     first = array_meta(levels[0][1])
     if not is_successful(first):
@@ -312,49 +291,7 @@ def _write(files: Files, meta: ArrayMeta, below: str, plane: tuple[PlanePlace, H
     writer.finish()
 
 
-def _attributes(
-    new: _NewPlane, image: OmeImage, noted: Noted, shape: tuple[int, ...]
-) -> dict[str, Json]:
-    """Give the attributes of the field with the plane noted, and its channel shown."""
-    ours = image.others.get(OURS)
-    before: Mapping[str, Json] = ours if isinstance(ours, Mapping) else {}
-    notes: dict[str, Json] = {"version": 1, "dense": True, "metadata": {}, "history": [], **before}
-    notes[PLANES] = noted.added(new.place, new.notes).json()
-    omero = _omero(new, image, noted, shape)
-    return image_json(evolve(image, omero=omero, others={**image.others, OURS: notes}))
-
-
-def _omero(
-    new: _NewPlane, image: OmeImage, noted: Noted, shape: tuple[int, ...]
-) -> Mapping[str, Json]:
-    """Give how the channels are shown: a channel's window is that of the first plane it had."""
-    axis = new.axes.index("c") if "c" in new.axes else None
-    count = 1 if axis is None else shape[axis]
-    seen = {0 if axis is None else place[axis] for place in noted.saved}
-    windows = [(math.nan, math.nan)] * count
-    sampler = Sampler(new.levels[-1].shape, None)
-    sampler.add(new.levels[-1], (0, 0))
-    windows[new.channel] = sampler.windows()[0]
-    known = _channels(image)
-    labels = list(channel_names(new.names, count)) if axis is not None else [""]
-    own = new.metadata.channel_names
-    labels[new.channel] = own[0] if len(own) == 1 and own[0] else labels[new.channel]
-    depth = shape[new.axes.index("z")] if "z" in new.axes else 1
-    omero = omero_json(windows, new.levels[0].dtype, labels, depth)
-    made = omero["channels"]
-    channels: list[Json] = [
-        known[number] if number in seen and number < len(known) else channel
-        for number, channel in enumerate(made if isinstance(made, list) else [])
-    ]
-    return {**(image.omero or {}), **omero, "channels": channels}
-
-
-def _channels(image: OmeImage) -> list[Json]:
-    known = (image.omero or {}).get("channels")
-    return list(known) if isinstance(known, list) else []
-
-
-def _saved_otherwise(new: _NewPlane, image: OmeImage) -> UnsupportedOperation:
+def _saved_otherwise(new: NewPlane, image: OmeImage) -> UnsupportedOperation:
     return UnsupportedOperation(
         new.key,
         new.store.config,
