@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plate_writers import (
     CYX,
+    NAMES,
     WELLS,
     assert_listed,
     document,
@@ -25,11 +27,13 @@ from zarr_processes import at_operation, in_fork, kill
 from polystore import (
     AlreadyExists,
     Corrupt,
+    DiskConfig,
     InvalidKey,
     Item,
     NotAFile,
     NotFound,
     OmeOptions,
+    UnsupportedOperation,
     ZarrConfig,
     ZarrLayout,
     copy,
@@ -177,6 +181,26 @@ def test_a_skipped_field_that_nobody_listed_is_listed(tmp_path: Path) -> None:
     saved = save(plate, if_exists="skip")(Item("A/1/0", field("A/1/0"), CYX)).unwrap()
     assert saved.status == "skipped"
     assert_listed(plate, ["A/1/0"])
+
+
+def test_a_plate_in_a_store_of_objects_lists_what_is_there(tmp_path: Path) -> None:
+    objects = DiskConfig(root=tmp_path)
+    plate = ZarrConfig(root="plate.zarr", store=objects, layout=ZarrLayout.PLATE)
+    images = ZarrConfig(root="plate.zarr", store=objects, layout=ZarrLayout.IMAGE)
+    on_disk = plate_at(tmp_path)
+    save_fields(plate, ["A/1/0", "B/1/0"])
+    os.utime(tmp_path / "plate.zarr/A/zarr.json", ns=(0, 0))
+    save_fields(plate, ["A/1/1"])
+    save_fields(images, ["A/5/0", "C/7/1"])
+    save_fields(plate, ["B/2/0"])
+    there = {"A/1/0", "A/1/1", "A/5/0", "B/1/0", "B/2/0", "C/7/1"}
+    assert listed_fields(on_disk) == there == set(list_files(plate).unwrap())
+    delete(plate, "B/1/0").unwrap()
+    assert listed_fields(on_disk) == there - {"B/1/0"}
+    by_names = evolve(plate, root="names.zarr", names=NAMES)
+    refused = save(by_names)(Item("A01_s1_w1.tif", field("x")[0])).failure()
+    assert isinstance(refused, UnsupportedOperation)
+    assert not (tmp_path / "names.zarr").exists()
 
 
 def test_a_row_of_which_all_was_listed_is_looked_at_again_once_it_changes(tmp_path: Path) -> None:

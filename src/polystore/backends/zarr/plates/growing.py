@@ -72,6 +72,8 @@ def save_plane(
     plane, axes = parsed(names, key), axes_of(names)
     if not is_successful(plane):
         return Failure(plane.failure())
+    if store.config.store is not None and len(axes.unwrap()) > 2:
+        return Failure(_in_objects(key, store))
     host = and_then(store.context.to_host(item), lambda it: _one_plane(key, it.payload))
     if not is_successful(host):
         return Failure(host.failure())
@@ -90,6 +92,16 @@ def save_plane(
     )
     written = _written(new, how.if_exists)
     return and_then(written, lambda it: _saved(new, written=it, dropped=dropped))
+
+
+def _in_objects(key: Key, store: ZarrStore) -> UnsupportedOperation:
+    return UnsupportedOperation(
+        key,
+        store.config,
+        "A field does not grow by planes in a store of objects, where no two change in one step.",
+        "Save each field whole, under a key such as 'A/1/0', with a config without names; or "
+        "save the planes to a folder, and copy the fields from there.",
+    )
 
 
 def _saved(new: NewPlane, *, written: bool, dropped: tuple[str, ...]) -> Outcome[Saved]:
