@@ -44,8 +44,8 @@ from polystore import IfExists, NotFound, Outcome, ZarrConfig, load
 from polystore.backends.beneath import rename_new
 from polystore.backends.heldfolder import hidden_name
 from polystore.backends.zarr.folder import moving
+from polystore.backends.zarr.folder.cloning import clone
 from polystore.backends.zarr.folder.groups import group_folder
-from polystore.backends.zarr.folder.moving import clone
 from polystore.core.item import Metadata
 
 Job = Literal["array", "group", "replace", "link"]

@@ -15,7 +15,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_access import opened
+from store_access import move, opened
 from zarr_access import (
     ARRAY,
     error_of,
@@ -46,7 +46,7 @@ from zarr_processes import (
     wait_for,
 )
 
-from polystore import Item, Key, Outcome, Region, Saved, ZarrConfig, load
+from polystore import Item, Key, Outcome, Region, Saved, ZarrConfig, is_successful, load
 from polystore.core.payload import HostArray
 
 READS = 200
@@ -252,4 +252,20 @@ def test_regions_and_replacements_beside_each_other_are_whole(tmp_path: Path) ->
             for each in tries:
                 each.result()
             assert value_at(store, "a") in range(4 * number, 4 * number + 4)
+    assert hidden_in(store) == []
+
+
+def test_a_region_goes_along_with_its_array_or_finds_none(tmp_path: Path) -> None:
+    """Where the array is moved onto another meanwhile, which gives its files second names."""
+    store = store_at(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(20):
+            put_value(store, "a", 1).unwrap()
+            put_value(store, "b", 0, "replace").unwrap()
+            patched = pool.submit(put_region, store, "a", full(2)[:1], (slice(0, 1), slice(None)))
+            move(store, "a", "b", "replace").unwrap()
+            outcome = patched.result()
+            first = 2 if is_successful(outcome) else 1
+            assert first == 2 or error_of(outcome) == "NotFound"
+            assert got(store, "b")[:, 0].tolist() == [first] + [1] * (SHAPE[0] - 1)
     assert hidden_in(store) == []

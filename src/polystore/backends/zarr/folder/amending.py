@@ -18,6 +18,7 @@ from polystore.backends.whole import write_whole
 from polystore.backends.zarr.folder.building import unwritten
 from polystore.backends.zarr.folder.files import read_all
 from polystore.backends.zarr.folder.groups import group_folder, no_group
+from polystore.backends.zarr.folder.locking import LOCK_SECONDS
 from polystore.backends.zarr.folder.node import (
     DOCUMENT,
     DOCUMENT_MAX,
@@ -33,10 +34,7 @@ from polystore.configs import ZarrConfig
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.records import Encoded
 
-__all__ = ["LOCK_SECONDS", "Change", "amend"]
-
-LOCK_SECONDS = 60.0
-"""How long a change waits for those before it: each holds the lock while it writes one file."""
+__all__ = ["Change", "amend"]
 
 Change = Callable[[dict[str, object]], dict[str, object]]
 """From the attributes of a group to those that it is to have."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Literal, TypeAlias
 
 from attrs import evolve, frozen
@@ -21,7 +21,9 @@ from polystore.backends.wholefolder import (
     settle_link,
 )
 from polystore.backends.zarr.folder.building import unwritten
+from polystore.backends.zarr.folder.cloning import clone
 from polystore.backends.zarr.folder.groups import group_folder, no_name, not_ours
+from polystore.backends.zarr.folder.locking import node_lock
 from polystore.backends.zarr.folder.node import (
     LINKS_MAX,
     TURNS_MAX,
@@ -35,18 +37,15 @@ from polystore.backends.zarr.folder.node import (
 from polystore.backends.zarr.folder.reading import absent, guarded, inside_item
 from polystore.backends.zarr.folder.removing import part_of_image, remove
 from polystore.configs import ZarrConfig, ZarrLayout
-from polystore.core.errors import StorageError, UnsupportedOperation
-from polystore.core.key import HIDDEN_PREFIX, Key
+from polystore.core.errors import LockTimeout, StorageError, UnsupportedOperation
+from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.records import IfExists
 
-__all__ = ["clone", "move_node"]
+__all__ = ["move_node"]
 
 _Kind: TypeAlias = Literal["item", "symlink", "folder", "plain"]
 """What is moved or in the way: one that can be replaced, or not; `plain` is no node of Zarr's."""
-
-# What file systems say that cannot give a file a second name.
-_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV)
 
 
 @frozen
@@ -213,7 +212,12 @@ def _moved_onto(
     is_folder = kind == "folder" or target.is_folder()
     if is_folder or if_exists != "replace":
         return Failure(in_the_way(target.key, config, is_folder=is_folder))
-    _move_instead(source, kind, target)
+    # A region that is written meanwhile would be in files that are about to go.
+    lock = node_lock(source.parent, source.name, source.key, config)
+    if not is_successful(lock) and isinstance(lock.failure(), LockTimeout):
+        return Failure(lock.failure())
+    with lock.value_or(nullcontext()):
+        _move_instead(source, kind, target)
     return Success(True)
 
 
@@ -253,38 +257,6 @@ def _remove_moved(source: _End, check: Check) -> None:
     """Remove what was moved, unless it is gone, or another has put something else there."""
     with suppress(FileNotFoundError, IsADirectoryError):
         remove(source.parent, source.name, check)
-
-
-def clone(source: int, into: int) -> None:
-    """Give each file below a folder a second name below another; what is there already stays.
-
-    `EOPNOTSUPP` on a file system that has no hard links.
-    """
-    for path, folders, files, folder in os.fwalk(".", dir_fd=source):
-        hidden = [name for name in folders if name.startswith(HIDDEN_PREFIX)]
-        for name in hidden:  # of writers below, such as those of an image's labels
-            folders.remove(name)
-        target = os.open(path, FOLDER, dir_fd=into)
-        try:
-            for name in folders:
-                if not is_link(folder, name):
-                    with suppress(FileExistsError):
-                        os.mkdir(name, dir_fd=target)
-            links = [name for name in folders if is_link(folder, name)]
-            for name in (*files, *links):
-                if not name.startswith(HIDDEN_PREFIX):
-                    _second_name(folder, target, name)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            raise OSError(errno.EOPNOTSUPP, "this file system has no hard links", path) from error
-        finally:
-            os.close(target)
-
-
-def _second_name(folder: int, target: int, name: str) -> None:
-    with suppress(FileExistsError):
-        os.link(name, name, src_dir_fd=folder, dst_dir_fd=target, follow_symlinks=False)
 
 
 def _unmoved(error: OSError, old: str, new: str, config: ZarrConfig) -> StorageError:

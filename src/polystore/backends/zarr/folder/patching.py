@@ -14,13 +14,11 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
 from typing import TypeAlias
 
 from attrs import evolve, frozen
 
 from polystore.backends.beneath import LOOK, folder_beneath, open_beneath, open_root
-from polystore.backends.filelock import folder_lock
 from polystore.backends.heldfolder import (
     FOLDER,
     discard_held,
@@ -31,10 +29,10 @@ from polystore.backends.heldfolder import (
     unpin,
 )
 from polystore.backends.wholefolder import HiddenFolder, hidden_folder, settle_over
-from polystore.backends.zarr.folder.amending import LOCK_SECONDS
 from polystore.backends.zarr.folder.building import unwritten
+from polystore.backends.zarr.folder.cloning import clone
 from polystore.backends.zarr.folder.files import files_at, new_files
-from polystore.backends.zarr.folder.moving import clone
+from polystore.backends.zarr.folder.locking import node_lock
 from polystore.backends.zarr.folder.node import TURNS_MAX, open_end, open_folder
 from polystore.backends.zarr.folder.reading import absent, inside_item
 from polystore.backends.zarr.tree import Files
@@ -137,7 +135,7 @@ def _name_in(parent: int, folder: int) -> str:
 
 
 def _lock(node: _Node) -> Outcome[AbstractContextManager[None]]:
-    return folder_lock(partial(os.dup, node.parent), node.name, node.key, LOCK_SECONDS, node.config)
+    return node_lock(node.parent, node.name, node.key, node.config)
 
 
 def _in_parallel(node: _Node, change: Change) -> Outcome[None] | None:
