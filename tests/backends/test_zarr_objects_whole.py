@@ -28,6 +28,7 @@ SOON_S = 0.5
 """Seconds after which writers count as dead here."""
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
+in_files = pytest.mark.parametrize("kind", ["disk"])
 
 
 def node(kind: str = "array", **attributes: object) -> bytes:
@@ -101,7 +102,7 @@ def test_a_killed_writer_leaves_nothing_and_holds_up_nobody(kind: str) -> None:
     assert everything(zarr) == ["a/c/0", "a/zarr.json", "b/zarr.json", "zarr.json"]
 
 
-@every_kind
+@in_files
 def test_a_node_can_be_saved_below_what_a_killed_writer_left(kind: str) -> None:
     zarr = new_zarr_in(kind)
     tree = tree_of(zarr, SOON_S)
@@ -220,7 +221,7 @@ def test_an_image_is_replaced_in_one_step_and_its_old_levels_go_late(kind: str) 
     assert listed(tree) == ["a"]
 
 
-@every_kind
+@in_files
 def test_an_image_with_labels_and_an_array_are_not_replaced(kind: str) -> None:
     zarr = evolve(new_zarr_in(kind), layout=ZarrLayout.IMAGE)
     tree = tree_of(zarr, 5.0)

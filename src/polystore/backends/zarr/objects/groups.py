@@ -48,7 +48,7 @@ def make_group(content: Bytes, key: Key, stale_s: float) -> Outcome[None]:
 
     def made() -> Outcome[None]:
         refuse_name(content, key)
-        parent_of(content, f"{key}/-", None, stale_s)
+        parent_of(content, f"{key}/", None, stale_s)
         return Success(None)
 
     return guarded(made, key, content.config)
@@ -57,8 +57,9 @@ def make_group(content: Bytes, key: Key, stale_s: float) -> Outcome[None]:
 def parent_of(content: Bytes, path: str, version: Literal[2, 3] | None, stale_s: float) -> str:
     """Give the path of what a node comes into, made a group like those on the way; links followed.
 
-    `version` is that of Zarr in which the node is written. Raises `StoreError` where an item is in
-    the way, or a group of version 2 is above a node of version 3.
+    With a slash at its end, the path is that of the group itself. `version` is that of Zarr in
+    which the node is written. Raises `StoreError` where an item is in the way, or a group of
+    version 2 is above a node of version 3.
     """
     for _ in range(LINKS_MAX):
         led = _made_groups(content, path.split("/"), version, stale_s)
@@ -78,7 +79,7 @@ def _made_groups(
         if node.link is not None:
             if resolved(content, node.link).kind == "none":
                 raise StoreError(_leads_nowhere(content, at, node.link))
-            return joined(node.link, "/".join(parts[depth:]))
+            return "/".join((node.link, *parts[depth:]))
         if node.kind == "none":
             node = _made_group(content, at, version or writes_format(content.config), stale_s)
         problem = _refused(content, node, parts[depth], version)
@@ -124,7 +125,7 @@ def _refused(
         message = f"{about} is {what}, not a folder."
         return NotADirectory(node.path, content.config, message, f"{other}{labels}")
     old = node.documents is not None and node.documents.zarr_format == 2
-    if old and (version or writes_format(content.config)) == 3 and below != "-":
+    if old and (version or writes_format(content.config)) == 3 and below:
         return UnsupportedOperation(
             node.path,
             content.config,
@@ -176,7 +177,7 @@ def amend(
     def amended() -> Outcome[None]:
         if folder:
             refuse_name(content, folder)
-        at = parent_of(content, f"{folder}/-" if folder else "-", None, stale_s)
+        at = parent_of(content, f"{folder}/" if folder else "", None, stale_s)
         try:
             with claimed(content, at, stale_s, _WAIT_S):
                 return _amended(content, at, change)
@@ -203,7 +204,7 @@ def _attributes(content: Bytes, path: str) -> _Attributes:
     node = node_at(content, path)
     documents = node.documents
     if node.kind == "damaged":
-        problem = _refused(content, node, "-", None)
+        problem = _refused(content, node, "", None)
         raise OSError(errno.EIO, path) if problem is None else StoreError(problem)
     old = documents.zarr_format if documents is not None else writes_format(content.config)
     if old == 2:

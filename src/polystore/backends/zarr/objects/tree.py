@@ -22,9 +22,9 @@ from polystore.backends.zarr.objects.node import joined, node_at
 from polystore.backends.zarr.objects.reading import hold, read
 from polystore.backends.zarr.tree import Tree
 from polystore.configs import ZarrConfig
-from polystore.core.errors import UnsupportedOperation
-from polystore.core.key import Key
-from polystore.core.outcome import Failure, Outcome, Success
+from polystore.core.errors import InvalidSpec, UnsupportedOperation
+from polystore.core.key import Key, parse_key
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Opened
 
 __all__ = ["object_tree"]
@@ -48,6 +48,12 @@ def object_tree(config: ZarrConfig, opened: Opened, stale_s: float = STALE_S) ->
                 "Give the config of a store of files as store=, such as an ObjectConfig.",
             )
         )
+    root = config.root.strip("/")
+    parsed = parse_key(root) if root else Success(root)
+    if not is_successful(parsed):
+        error = parsed.failure()
+        where = "ZarrConfig.root"
+        return Failure(InvalidSpec("", config, error.message, "Name a folder of keys.", where))
     content = Bytes(config, opened)
     return Success(
         Tree(
