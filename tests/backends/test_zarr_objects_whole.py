@@ -73,7 +73,7 @@ import pickle
 from polystore import Key
 zarr = pickle.loads({config!r})
 def fill(files):
-    filling({{"c/0": b"dead", "c/1": b"dead"}})(files)
+    filling({{"zarr.json": b"{{}}", "c/0": b"dead", "c/1": b"dead"}})(files)
     print("begun", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 tree_of(zarr, {soon}).build(Key("a"), "fail", fill)
@@ -109,6 +109,26 @@ def test_a_node_can_be_saved_below_what_a_killed_writer_left(kind: str) -> None:
     kill_a_writer(zarr)
     assert tree.build(Key("a/b"), "fail", filling({"zarr.json": node()})).unwrap()
     assert everything(zarr) == ["a/b/zarr.json", "a/zarr.json", "zarr.json"]
+
+
+@in_files
+@pytest.mark.parametrize("later", [node(), node(number=1)])
+def test_what_is_replaced_while_it_is_read_is_read_again(kind: str, later: bytes) -> None:
+    tree = tree_of(new_zarr_in(kind))
+    tree.build(KEY, "fail", filling({"c/0": b"old", "c/1": b"old", "zarr.json": node()})).unwrap()
+    seen: list[tuple[bytes | None, bytes | None]] = []
+
+    def look(files: Files) -> Seen[tuple[bytes | None, bytes | None]]:
+        first = text(files, "c/0")
+        if not seen:
+            tree.delete(KEY).unwrap()
+            new = filling({"c/0": b"new", "c/1": b"new", "zarr.json": later})
+            tree.build(KEY, "fail", new).unwrap()
+        seen.append((first, text(files, "c/1")))
+        return Seen(Success(seen[-1]))
+
+    assert read_node(tree, KEY, look).unwrap() == (b"new", b"new")
+    assert seen == [(b"old", b"new"), (b"new", b"new")]
 
 
 @every_kind
