@@ -66,7 +66,7 @@ def test_the_code_that_is_printed_fails_in_the_same_way(case: Broken) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert child.returncode == 1
     assert f"LawBroken: {case.law}" in child.stderr
@@ -135,7 +135,7 @@ def test_pytest_shows_little_more_than_the_text(tmp_path: Path) -> None:
         text=True,
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert child.returncode == 1
     assert "LawBroken: a folder lists" in child.stdout
@@ -163,7 +163,7 @@ def test_a_script_is_imported_from_only_where_nothing_else_has_the_name(tmp_path
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     ).stdout
     assert said.count("    from broken_listings import LISTS_SIBLINGS\n") == 2
     assert said.count("    from plain_stores import new_items\n") == 1
