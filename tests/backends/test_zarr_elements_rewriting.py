@@ -87,6 +87,16 @@ def test_chunks_that_stay_are_copied_as_they_are() -> None:
         assert is_successful(found) == (old is content)
 
 
+def test_what_was_there_before_takes_no_room() -> None:
+    plan, content, array = part_of_tiled()
+    box = (range(1, 3), range(5, 40), range(50))
+    changed: dict[str, bytes] = {}
+    part = array[1:3, 5:]
+    rewrite(memory_files(content), memory_files(changed), plan.meta, box, part).unwrap()
+    assert changed
+    assert all(len(each) == len(content[name]) for name, each in changed.items())
+
+
 def test_what_must_be_read_and_is_damaged_is_corrupt() -> None:
     plan, content, array = part_of_tiled()
     box = (range(1), range(40), range(50))  # half of each of its chunks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 from itertools import product
 from typing import Literal, cast
 
@@ -38,9 +40,10 @@ from polystore import (
 )
 from polystore.backends.zarr.elements.reading import read_elements
 from polystore.backends.zarr.elements.writing import array_writer, write_elements
-from polystore.backends.zarr.tree import Growing
+from polystore.backends.zarr.tree import Files, Growing
 from polystore.core.outcome import Failure
 from polystore.core.payload import ArraySpec
+from polystore.core.records import Buffer
 from polystore.core.region import whole
 
 
@@ -79,28 +82,38 @@ def test_lazy_equals_eager(made: tuple[HostArray, ZarrConfig], data: st.DataObje
     assert same(loaded(plan, content), array)
 
 
-@pytest.mark.parametrize("shards", [(4, 32, 48), ()])
-@pytest.mark.parametrize("seed", range(5))
+def giving_way(files: Files) -> Files:
+    """Let other threads go on after each write, so that what they share shows."""
+
+    def create(path: str) -> Growing:
+        growing = files.create(path)
+
+        def append(buffers: Sequence[Buffer]) -> None:
+            growing.append(buffers)
+            time.sleep(1e-5)
+
+        return Growing(append, growing.finish)
+
+    return evolve(files, create=create)
+
+
+@pytest.mark.parametrize("shards", [(4, 64, 64), ()])
+@pytest.mark.parametrize("seed", range(3))
 def test_threads_may_write_blocks_in_any_order(shards: tuple[int, ...], seed: int) -> None:
-    array = counted((5, 40, 50))
-    plan = planned(array, ZarrConfig(root="/data", chunks=(2, 16, 16), shards=shards))
+    array = counted((5, 60, 70))
+    plan = planned(array, ZarrConfig(root="/data", chunks=(2, 4, 8), shards=shards))
     content: dict[str, bytes] = {}
-    writer = array_writer(memory_files(content), plan.meta)
-    blocks = product(range(0, 5, 2), range(0, 40, 32), range(0, 50, 16))
+    writer = array_writer(giving_way(memory_files(content)), plan.meta)
+    blocks = product(range(0, 5, 2), range(0, 60, 8), range(0, 70, 16))
     starts = sorted(blocks, key=lambda start: hash((seed, start)))
-    lock = threading.Lock()
     begin = threading.Barrier(4)
 
-    def work() -> None:
+    def work(mine: list[tuple[int, int, int]]) -> None:
         begin.wait()
-        while True:
-            with lock:
-                if not starts:
-                    return
-                z, y, x = starts.pop()
-            writer.write((z, y, x), array[z : z + 2, y : y + 32, x : x + 16])
+        for z, y, x in mine:
+            writer.write((z, y, x), array[z : z + 2, y : y + 8, x : x + 16])
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(starts[n::4],)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
