@@ -14,17 +14,21 @@ from zarr_written import (
     STRINGS,
     TILED,
     arrays_and_configs,
+    by_zarr_python,
     counted,
     filled,
     loaded,
+    planned,
     same,
     stored,
 )
 
 from polystore import Corrupt, HostArray, ZarrConfig, is_successful
+from polystore.backends.zarr.elements.documents import documents_in
+from polystore.backends.zarr.elements.meta import array_meta
 from polystore.backends.zarr.elements.plan import ArrayPlan
 from polystore.backends.zarr.elements.reading import read_elements
-from polystore.backends.zarr.elements.writing import rewrite
+from polystore.backends.zarr.elements.writing import rewrite, write_elements
 from polystore.core.region import region_of, whole
 
 
@@ -116,3 +120,21 @@ def test_files_that_are_wholly_new_are_not_read() -> None:
     box = whole(array.shape)
     rewrite(memory_files({}), memory_files(changed), plan.meta, box, array).unwrap()
     assert same(loaded(plan, {**content, **changed}), array)
+
+
+def test_an_index_at_the_start_stays_there() -> None:
+    array = counted((5, 40, 50))
+    text = planned(array, TILED).documents["zarr.json"].decode()
+    document = text.replace('"index_location": "end"', '"index_location": "start"').encode()
+    found = documents_in(memory_files({"zarr.json": document})).unwrap()
+    assert found is not None
+    meta = array_meta(found).unwrap()
+    content: dict[str, bytes] = {"zarr.json": document}
+    write_elements(memory_files(content), meta, array).unwrap()
+    assert by_zarr_python(content).tolist() == array.tolist()
+    changed: dict[str, bytes] = {}
+    box = (range(1, 3), range(5, 40), range(7))
+    part = array[1:3, 5:, :7] + np.uint16(1)
+    rewrite(memory_files(content), memory_files(changed), meta, box, part).unwrap()
+    array[1:3, 5:, :7] = part
+    assert by_zarr_python({**content, **changed}).tolist() == array.tolist()
