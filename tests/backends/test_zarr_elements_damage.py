@@ -16,6 +16,7 @@ from zarr_files import memory_files
 from zarr_oracle import told
 
 from polystore.backends.zarr.elements.documents import documents_in
+from polystore.backends.zarr.elements.grid import Grid
 from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
 from polystore.backends.zarr.elements.reading import lazy_array, read_elements
 from polystore.backends.zarr.elements.shard import (
@@ -25,7 +26,7 @@ from polystore.backends.zarr.elements.shard import (
     encode_index,
     index_nbytes,
 )
-from polystore.backends.zarr.tree import Seen
+from polystore.backends.zarr.tree import Files, Seen
 from polystore.core.errors import Corrupt
 from polystore.core.outcome import is_successful
 from polystore.core.payload import HostArray
@@ -65,8 +66,8 @@ def meta_of(content: dict[str, bytes], dense: bool = True) -> ArrayMeta:
     return evolve(array_meta(documents).unwrap(), dense=dense)
 
 
-def read(content: dict[str, bytes], box: Box = ALL, dense: bool = True) -> Seen[HostArray]:
-    """Read a part from files that are never asked for what is not in them."""
+def bounded(content: dict[str, bytes]) -> Files:
+    """Give files of which nothing is ever asked that is not in them."""
     inner = memory_files(content)
 
     def opened(path: str) -> Readable | None:
@@ -80,7 +81,11 @@ def read(content: dict[str, bytes], box: Box = ALL, dense: bool = True) -> Seen[
 
         return evolve(source, read_into=read_into)
 
-    return read_elements(evolve(inner, open=opened), meta_of(content, dense), box, 10**6)
+    return evolve(inner, open=opened)
+
+
+def read(content: dict[str, bytes], box: Box = ALL, dense: bool = True) -> Seen[HostArray]:
+    return read_elements(bounded(content), meta_of(content, dense), box, 10**6)
 
 
 def expected(box: Box) -> HostArray:
@@ -212,6 +217,28 @@ def test_an_index_that_leads_astray_is_damage(change: str) -> None:
         assert isinstance(others.failure(), Corrupt)
 
 
+def long_shard() -> dict[str, bytes]:
+    """Give a shard that is too long to be read at once, whatever is wanted of it."""
+    array = np.random.default_rng(0).integers(0, 2**16, (64, 64, 64), "u2")
+    return told(array, (1, 64, 64), (64, 64, 64), 3, {"compressors": INNER}).content
+
+
+LONG = long_shard()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_index_that_leads_out_of_a_long_shard_is_not_followed(change: str) -> None:
+    content = with_index(LONG, change)
+    for box in (whole((64, 64, 64)), (range(2), range(64), range(64))):
+        assert isinstance(read(content, box).outcome.failure(), Corrupt)
+
+
+def test_an_index_that_would_be_longer_than_its_long_shard_is_damage() -> None:
+    meta = evolve(meta_of(SHARDED), grid=Grid((2**13,), (2**13,), (1,)))
+    seen = read_elements(bounded({"c/0": bytes(10**5)}), meta, (range(9),), 10**6)
+    assert isinstance(seen.outcome.failure(), Corrupt)
+
+
 @given(st.integers(0, 35), st.integers(1, 255))
 def test_the_checksum_of_an_index_is_checked(where: int, flip: int) -> None:
     content = bytearray(encode_index(IndexForm(), np.array([[0, 5], [5, 7]], "u8")))
@@ -264,10 +291,9 @@ def test_a_file_of_any_length_is_not_read_for_a_small_chunk() -> None:
 
 
 def test_only_what_is_wanted_of_a_shard_is_read() -> None:
-    array = np.random.default_rng(0).integers(0, 2**16, (64, 64, 64), "u2")
-    content = told(array, (1, 64, 64), (64, 64, 64), 3, {"compressors": INNER}).content
+    array = read(LONG, whole((64, 64, 64))).outcome.unwrap()
     taken: list[int] = []
-    inner = memory_files(content)
+    inner = memory_files(LONG)
 
     def counted(path: str) -> Readable | None:
         source = inner.open(path)
@@ -281,7 +307,7 @@ def test_only_what_is_wanted_of_a_shard_is_read() -> None:
         return evolve(source, read_into=read_into)
 
     files = evolve(inner, open=counted)
-    lazy = lazy_array(files, meta_of(content), 10**6)
+    lazy = lazy_array(files, meta_of(LONG), 10**6)
     plane = lazy.read((slice(7, 8), slice(None), slice(None))).unwrap()
     assert np.array_equal(plane, array[7:8])
     assert len(taken) == 2
