@@ -256,3 +256,14 @@ def test_an_image_with_labels_and_an_array_are_not_replaced(kind: str) -> None:
     assert [key for page in tree.list("a/labels") for key in page.unwrap()] == ["a/labels/cells"]
     assert tree.delete(KEY).unwrap() is None
     assert everything(zarr) == ["zarr.json"]
+
+
+@in_files
+def test_an_image_in_the_making_is_not_seen_by_its_levels(kind: str) -> None:
+    zarr = evolve(new_zarr_in(kind), layout=ZarrLayout.IMAGE)
+    tree, content = tree_of(zarr), Bytes(zarr, dispatcher().open(zarr.store).unwrap())
+    with claimed(content, "a", SOON_S):
+        content.put("a/0/zarr.json", [node()], "fail")  # the last document is still to come
+        assert listed(tree) == []
+        assert isinstance(texts_in(tree, KEY, "zarr.json").failure(), NotFound)
+    assert listed(tree) == ["a/0"]
