@@ -80,10 +80,11 @@ def arrays(draw: st.DrawFn) -> HostArray:
     return array[index]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(array=arrays(), chunk=st.sampled_from([1, 3, None]), shard=st.sampled_from([0, 2, None]))
 @example(np.array(["NaT"], "M8"), 3, 0)  # zarr-python cannot read the fill value that it gives
 @example(np.arange(5, dtype=">u2"), 2, 0)
+@example(np.zeros(1, [("f0", "?")]), 1, 2)
 @example(np.zeros((3, 0, 2), "f4"), 1, 0)
 def test_what_is_loaded_is_what_was_saved(
     array: HostArray, chunk: int | None, shard: int | None
@@ -101,7 +102,8 @@ def test_what_is_loaded_is_what_was_saved(
         assert_same(loaded, array)
         assert loaded.flags.writeable
         assert loaded.ctypes.data % 64 == 0
-        assert_same(seen_by_zarr_python(store, "a").astype(array.dtype), array)
+        if array.dtype.names is None or not store.shards:  # zarr-python cannot read such shards
+            assert_same(seen_by_zarr_python(store, "a").astype(array.dtype), array)
 
 
 HELD = {

@@ -123,7 +123,9 @@ def _as_group(way: _Way, path: str) -> tuple[int, Found]:
             found = found_in(folder)
             keep = not path and way.root_was_there and way.config.layout is not ZarrLayout.ARRAY
             if found.node == "plain" and not keep:
-                found = make_group_in(folder, way.version)
+                found = make_group_in(
+                    folder, way.version, is_new=not path and not way.root_was_there
+                )
             if found.node not in ("damaged", "plain") or stands_at(way.top, path, folder):
                 kept, folder = folder, -1
                 return kept, found
@@ -141,9 +143,12 @@ def _opened(top: int, path: str) -> int:
         return open_folder(top, path)
 
 
-def make_group_in(folder: int, version: Literal[2, 3]) -> Found:
-    """Make a folder without documents a group, if nothing else is in it; give what it is then."""
-    if all(name.startswith(HIDDEN_PREFIX) for name in os.listdir(folder)):
+def make_group_in(folder: int, version: Literal[2, 3], *, is_new: bool = False) -> Found:
+    """Make a folder without documents a group, if nothing else is in it; give what it is then.
+
+    In one that is new there may be the groups already of those who came at the same moment.
+    """
+    if is_new or all(name.startswith(HIDDEN_PREFIX) for name in os.listdir(folder)):
         name, text = (DOCUMENT, _GROUP) if version == 3 else (".zgroup", _GROUP_2)
         with suppress(FileNotFoundError):  # it is being removed
             write_whole(folder, name, Encoded((text,), len(text)), replace=False, synced=False)
