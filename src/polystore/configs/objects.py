@@ -24,9 +24,10 @@ class ObjectConfig(Store[Payload, Payload]):
     """Files as objects: in S3, Google Cloud or Azure storage, below a prefix.
 
     `url` is as obstore takes it (`s3://bucket/prefix`, `gs://…`, `az://…`); `options` are the
-    settings of its client by their names (`{"region": "eu-central-1"}`). Keep secrets out of them:
-    configs are written into histories. The client finds credentials where the provider's own tools
-    do (`AWS_ACCESS_KEY_ID`, a profile, the machine's role). `max_bytes` is as in `DiskConfig`.
+    settings of its client by their names (`{"region": "eu-central-1"}`). A secret among them is
+    refused, for configs are written into histories. The client finds credentials where the
+    provider's own tools do (`AWS_ACCESS_KEY_ID`, the machine's role), but not in AWS's profiles.
+    `max_bytes` is as in `DiskConfig`.
 
     >>> ObjectConfig(url="s3://plates/2024", options={"region": "eu-central-1"}).url
     's3://plates/2024'
