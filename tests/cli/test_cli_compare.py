@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands_typed import NAMES, STACK, here, typed, write_planes, write_stack
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -37,6 +37,7 @@ def difference(one: str, other: str) -> str:
     return found.unwrap().difference
 
 
+@settings(max_examples=30, deadline=None)
 @given(arrays, st.data())
 def test_the_first_bit_that_differs_is_found_where_it_is(
     array: HostArray, data: st.DataObject
