@@ -73,24 +73,25 @@ def array_plan(
     found = _grid(spec, dtype, config, zarr_format)
     if not is_successful(found):
         return Failure(found.failure())
-    grid = found.unwrap()
-    if zarr_format == 3:
-        fields = _version_3(grid, dtype, data_type.unwrap(), config.compressor)
-        if len(spec.axes) == len(spec.shape) > 0:
-            fields["dimension_names"] = list(spec.axes)
-        documents = {"zarr.json": {**fields, "attributes": attributes}}
-    else:
-        fields = _version_2(grid, dtype, data_type.unwrap(), config.compressor)
-        documents = {".zarray": fields, ".zattrs": dict(attributes)}
-    written = guard(
+    make = _version_3 if zarr_format == 3 else _version_2
+    fields = make(found.unwrap(), dtype, data_type.unwrap(), config.compressor)
+    if zarr_format == 3 and len(spec.axes) == len(spec.shape) > 0:
+        fields["dimension_names"] = list(spec.axes)
+    about = Documents("array", zarr_format, fields, attributes)
+    return and_then(
+        _written(about), lambda content: array_meta(about).map(lambda it: ArrayPlan(it, content))
+    )
+
+
+def _written(about: Documents) -> Outcome[dict[str, bytes]]:
+    documents: dict[str, Mapping[str, Json]] = {
+        "zarr.json": {**about.fields, "attributes": about.attributes}
+    }
+    if about.zarr_format == 2:
+        documents = {".zarray": about.fields, ".zattrs": about.attributes}
+    return guard(
         lambda: {name: _json(document) for name, document in documents.items()},
         *(catch(kind, _unsaid) for kind in (ValueError, TypeError, RecursionError)),
-    )
-    return and_then(
-        written,
-        lambda content: array_meta(Documents("array", zarr_format, fields, attributes)).map(
-            lambda meta: ArrayPlan(meta, content)
-        ),
     )
 
 
