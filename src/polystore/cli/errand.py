@@ -93,8 +93,8 @@ class Source:
 def planned(source: str, target: str, wish: Wish) -> Outcome[Errand]:
     """Give the errand: whatever can be known to be wrong before the first item is found out here.
 
-    >>> print(planned("/no/such.tif", "/no/a.zarr", Wish()).failure().message)
-    Nothing is stored under 'such.tif'.
+    >>> print(type(planned("/no/such.tif", "/no/a.zarr", Wish()).failure()).__name__)
+    NotFound
     """
 
     def meeting(aim: Address) -> Outcome[Errand]:

@@ -40,8 +40,8 @@ def pictured(path: str, size: int) -> Outcome[Picture]:
 
     `UnsupportedPayload` for what is no picture: fewer than two axes, texts, tables.
 
-    >>> pictured("/no/such.tif", 64).failure().message
-    "Nothing is stored under 'such.tif'."
+    >>> type(pictured("/no/such.tif", 64).failure()).__name__
+    'NotFound'
     """
 
     def drawing(source: Source) -> Outcome[Picture]:
