@@ -7,11 +7,9 @@ import pytest
 from attrs import evolve
 from zarr_objects_made import KINDS, dispatcher, new_zarr_in
 
-from polystore import Item, LazyArray, Metadata, OmeOptions, ZarrLayout
+from polystore import Item, LazyArray, Metadata, OmeOptions, ZarrConfig, ZarrLayout, load, save
 from polystore.backends.zarr.ome.pyramid import halved
 from polystore.core.payload import HostArray
-from polystore.steps.load import Load
-from polystore.steps.save import Save
 
 KNOWN = Metadata(axes=("y", "x", "c"), scale=(2, 3, 1), unit=("nanometer", "nanometer", ""))
 
@@ -20,22 +18,29 @@ def picture(seed: int, shape: tuple[int, ...]) -> HostArray:
     return np.random.default_rng(seed).integers(0, 60000, shape).astype("u2")
 
 
+def pixels_of(store: ZarrConfig, key: str) -> HostArray:
+    array = dispatcher().run(load(store), key).unwrap().payload
+    assert isinstance(array, np.ndarray)
+    return array
+
+
 @pytest.mark.parametrize(("kind", "version"), [*((kind, "0.5") for kind in KINDS), ("disk", "0.4")])
 def test_images_are_saved_read_and_replaced(kind: str, version: str) -> None:
     ome = OmeOptions(version="0.4" if version == "0.4" else "0.5", levels=3)
     store = evolve(new_zarr_in(kind), layout=ZarrLayout.IMAGE, ome=ome)
     run = dispatcher().run
     old, new = picture(1, (700, 300, 2)), picture(2, (310, 220, 2))
-    assert run(Save(store), Item("a/img", old, KNOWN)).unwrap().status == "written"
-    lazy = run(Load(store, lazy=True), "a/img").unwrap().payload
+    assert run(save(store), Item("a/img", old, KNOWN)).unwrap().status == "written"
+    lazy = run(load(store, lazy=True), "a/img").unwrap().payload
     assert isinstance(lazy, LazyArray)
     for image in (old, new):
-        run(Save(store, "replace"), Item("a/img", image, KNOWN)).unwrap()
-        loaded = run(Load(store), "a/img").unwrap()
-        assert np.array_equal(np.asarray(loaded.payload), image)
-        assert loaded.metadata == KNOWN
-    assert run(Save(store, "skip"), Item("a/img", old, KNOWN)).unwrap().status == "skipped"
+        run(save(store, if_exists="replace"), Item("a/img", image, KNOWN)).unwrap()
+        assert np.array_equal(pixels_of(store, "a/img"), image)
+        assert run(load(store), "a/img").unwrap().metadata == KNOWN
+    assert (
+        run(save(store, if_exists="skip"), Item("a/img", old, KNOWN)).unwrap().status == "skipped"
+    )
     label = (new[..., 0] // 9).astype("i4")
-    run(Save(store), Item("a/img/labels/nuclei", label)).unwrap()
-    found = run(Load(store), "a/img/labels/nuclei/1").unwrap()
-    assert np.array_equal(np.asarray(found.payload), halved(label, "nearest"))
+    run(save(store), Item("a/img/labels/nuclei", label)).unwrap()
+    found = pixels_of(store, "a/img/labels/nuclei/1")
+    assert np.array_equal(found, halved(label, "nearest"))
