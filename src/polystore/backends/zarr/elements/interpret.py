@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import frozen
@@ -16,7 +15,17 @@ from polystore.backends.zarr.elements.compressors import (
     compressor_of_v2,
     compressor_of_v3,
 )
-from polystore.backends.zarr.elements.grid import Grid, Place
+from polystore.backends.zarr.elements.fields import (
+    Named,
+    axes_of,
+    file_name_of,
+    is_dense,
+    lengths_of,
+    list_of,
+    named_of,
+    steps_of,
+)
+from polystore.backends.zarr.elements.grid import Grid
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
 from polystore.backends.zarr.elements.parsing import (
     NARROW,
@@ -35,8 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RAISED", "beyond", "damaged", "interpreted"]
 
-_NDIM_MAX = 32  # NumPy has 64 since its version 2
-_LENGTH_MAX = 2**63 - 1
 
 _REASON_MAX = 200  # characters
 
@@ -67,8 +74,6 @@ RAISED: tuple[type[Exception], ...] = (
     struct.error,
 )
 """What parsing raises on metadata that it cannot read, zarr-python's too."""
-
-_Named: TypeAlias = tuple[str, Mapping[str, Json]]
 
 
 def interpreted(documents: Documents) -> Outcome[ArrayMeta]:
@@ -120,19 +125,19 @@ _CATCHES = (
 def _meta_of_v3(documents: Documents) -> ArrayMeta:
     fields = documents.fields
     _refuse_unknown(fields)
-    shape = _lengths(fields["shape"], 0)
-    grid_name, grid = _named(fields["chunk_grid"])
+    shape = lengths_of(fields["shape"], 0)
+    grid_name, grid = named_of(fields["chunk_grid"])
     if grid_name != "regular":
         raise NotImplementedError(f"its chunks are no regular grid, but {grid_name!r}")
-    file = _steps(grid["chunk_shape"], shape)
-    shards = _shards([_named(codec) for codec in _list(fields["codecs"])], file, shape)
-    found = _elements_of_v3(fields, shards.codecs, _is_dense(documents.attributes))
+    file = steps_of(grid["chunk_shape"], shape)
+    shards = _shards([named_of(codec) for codec in list_of(fields["codecs"])], file, shape)
+    found = _elements_of_v3(fields, shards.codecs, is_dense(documents.attributes))
     return ArrayMeta(
         Grid(shape, file, shards.chunk),
         *(found or _by_zarr_python(documents)),
-        dense=_is_dense(documents.attributes),
-        file_name=_file_name(*_named(fields["chunk_key_encoding"])),
-        axes=_axes(fields.get("dimension_names"), len(shape)),
+        dense=is_dense(documents.attributes),
+        file_name=file_name_of(*named_of(fields["chunk_key_encoding"])),
+        axes=axes_of(fields.get("dimension_names"), len(shape)),
         documents=documents,
         index=shards.index,
     )
@@ -140,13 +145,13 @@ def _meta_of_v3(documents: Documents) -> ArrayMeta:
 
 def _meta_of_v2(documents: Documents) -> ArrayMeta:
     fields = documents.fields
-    shape = _lengths(fields["shape"], 0)
-    chunk = _steps(fields["chunks"], shape)
+    shape = lengths_of(fields["shape"], 0)
+    chunk = steps_of(fields["chunks"], shape)
     return ArrayMeta(
         Grid(shape, chunk, chunk),
         *(_elements_of_v2(fields, len(shape)) or _by_zarr_python(documents)),
-        dense=_is_dense(documents.attributes),
-        file_name=_file_name("v2", {"separator": fields.get("dimension_separator", ".")}),
+        dense=is_dense(documents.attributes),
+        file_name=file_name_of("v2", {"separator": fields.get("dimension_separator", ".")}),
         axes=(),
         documents=documents,
     )
@@ -161,98 +166,29 @@ def _refuse_unknown(fields: Mapping[str, Json]) -> None:
         raise NotImplementedError("it has storage transformers")
 
 
-def _lengths(value: Json, least: int) -> tuple[int, ...]:
-    found = _list(value)
-    lengths = tuple(it for it in found if isinstance(it, int) and not isinstance(it, bool))
-    if len(lengths) < len(found) or not all(least <= it <= _LENGTH_MAX for it in lengths):
-        raise ValueError("a length is none")
-    if len(lengths) > _NDIM_MAX:
-        raise NotImplementedError(f"it has {len(lengths)} axes, and NumPy at most {_NDIM_MAX}")
-    return lengths
-
-
-def _steps(value: Json, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Give the lengths of a chunk or file; where the array has none, some write 0."""
-    steps = _lengths(value, 0)
-    if len(steps) != len(shape):
-        raise ValueError("its chunks have another number of axes than its shape")
-    if any(step == 0 < length for step, length in zip(steps, shape, strict=True)):
-        raise ValueError("a chunk is empty")
-    return tuple(max(1, step) for step in steps)
-
-
-def _list(value: Json) -> Sequence[Json]:
-    if not isinstance(value, list):
-        raise ValueError(f"a {type(value).__name__} stands where a list should be")
-    return value
-
-
-def _named(value: Json) -> _Named:
-    """Give the name and the configuration of an extension point, which may be a name alone."""
-    if isinstance(value, str):
-        return value, {}
-    name = value.get("name") if isinstance(value, Mapping) else None
-    options = value.get("configuration", {}) if isinstance(value, Mapping) else None
-    if isinstance(name, str) and isinstance(options, Mapping):
-        return name, options
-    raise ValueError("a part of it has no name")
-
-
-def _axes(names: Json, ndim: int) -> tuple[str, ...]:
-    if names is None:
-        return ()
-    found = _list(names)
-    if len(found) != ndim or not all(isinstance(name, str | None) for name in found):
-        raise ValueError("its dimension_names are not one for each axis")
-    axes = tuple(name for name in found if isinstance(name, str))
-    return axes if len(axes) == ndim else ()
-
-
-def _is_dense(attributes: Mapping[str, Json]) -> bool:
-    ours = attributes.get("polystore")
-    return isinstance(ours, Mapping) and ours.get("dense") is True
-
-
-def _file_name(encoding: str, options: Mapping[str, Json]) -> Callable[[Place], str]:
-    if encoding not in ("default", "v2"):
-        raise NotImplementedError(f"its files are named by {encoding!r}")
-    separator = options.get("separator", "/" if encoding == "default" else ".")
-    if separator not in ("/", "."):
-        raise ValueError("the separator in the names of its files is neither / nor .")
-    return partial(_default_name if encoding == "default" else _v2_name, str(separator))
-
-
-def _default_name(separator: str, place: Place) -> str:
-    return separator.join(("c", *map(str, place)))
-
-
-def _v2_name(separator: str, place: Place) -> str:
-    return separator.join(map(str, place)) or "0"
-
-
 @frozen
 class _Shards:
     """The codecs of a chunk, `None` if they are not for us; its shape; the form of the index."""
 
-    codecs: Sequence[_Named] | None
+    codecs: Sequence[Named] | None
     chunk: tuple[int, ...]
     index: IndexForm | None = None
 
 
-def _shards(codecs: Sequence[_Named], file: tuple[int, ...], shape: tuple[int, ...]) -> _Shards:
+def _shards(codecs: Sequence[Named], file: tuple[int, ...], shape: tuple[int, ...]) -> _Shards:
     if all(name != "sharding_indexed" for name, _ in codecs):
         return _Shards(codecs, file)
     if len(codecs) > 1:
         return _Shards(None, file)
     options = codecs[0][1]
-    chunk = _steps(options["chunk_shape"], shape)
+    chunk = steps_of(options["chunk_shape"], shape)
     if any(long % short for long, short in zip(file, chunk, strict=True)):
         raise ValueError("its shards are no multiple of their chunks")
     location = options.get("index_location", "end")
     if location not in ("start", "end"):
         raise ValueError("the index of its shards is neither at the start nor at the end")
-    inner = [_named(codec) for codec in _list(options["codecs"])]
-    index = [_named(codec) for codec in _list(options.get("index_codecs", ["bytes", "crc32c"]))]
+    inner = [named_of(codec) for codec in list_of(options["codecs"])]
+    index = [named_of(codec) for codec in list_of(options.get("index_codecs", ["bytes", "crc32c"]))]
     names = [name for name, _ in index]
     if names not in (["bytes"], ["bytes", "crc32c"]):
         return _Shards(None, chunk)
@@ -264,7 +200,7 @@ _Elements: TypeAlias = "tuple[np.dtype[Any], Chain | None, HostArray]"
 
 
 def _elements_of_v3(
-    fields: Mapping[str, Json], codecs: Sequence[_Named] | None, ours: bool
+    fields: Mapping[str, Json], codecs: Sequence[Named] | None, ours: bool
 ) -> _Elements | None:
     """Give the data type, the codecs and the fill value; `None` if zarr-python has to."""
     if not codecs or codecs[0][0] != "bytes":
