@@ -314,7 +314,9 @@ def test_a_lazy_load_looks_through_the_routes(plate: RouteConfig) -> None:
     assert lazy.read((slice(1, 2), slice(0, 3))).unwrap().tolist() == [[3, 4, 5]]
     assert isinstance(load(plate, lazy=True)("b.tif").failure(), NotFound)
     save(plate)(Item("z", np.arange(3))).unwrap()
-    assert isinstance(load(plate, lazy=True)("z").failure(), UnsupportedOperation)
+    lazy = load(plate, lazy=True)("z").unwrap().payload
+    assert lazy.read((slice(1, 3),)).unwrap().tolist() == [1, 2]
+    assert load(plate, region=slice(1, 3))("z").unwrap().payload.tolist() == [1, 2]
     assert isinstance(load(plate, format=TIFF)("a.tif").unwrap().payload, np.ndarray)
 
 
