@@ -7,11 +7,11 @@ To other programs it is an empty group. A tree follows it wherever it reads a no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from attrs import evolve
 
+from polystore.backends.zarr.elements.documents import group_documents
 from polystore.backends.zarr.kind import link_notes, writes_format
 from polystore.backends.zarr.notes import OURS
 from polystore.backends.zarr.tree import Files, ZarrStore
@@ -45,12 +45,7 @@ def link_to(store: ZarrStore, key: Key, place: Place, if_exists: IfExists, /) ->
     if not is_successful(target):
         return Failure(evolve(target.failure(), key=key, config=config))
     attributes: dict[str, Json] = {OURS: link_notes(target.unwrap())}
-    documents: dict[str, dict[str, Json]] = (
-        {"zarr.json": {"zarr_format": 3, "node_type": "group", "attributes": attributes}}
-        if writes_format(config) == 3
-        else {".zattrs": attributes, ".zgroup": {"zarr_format": 2}}
-    )
-    texts = {name: json.dumps(it, indent=2).encode() for name, it in documents.items()}
+    texts = group_documents(attributes, writes_format(config))
 
     def fill(files: Files) -> Outcome[None]:
         create_documents(files, texts)

@@ -15,12 +15,35 @@ if TYPE_CHECKING:
     from polystore.backends.zarr.tree import Files
     from polystore.core.records import Readable
 
-__all__ = ["DOCUMENT_MAX", "documents_in"]
+__all__ = ["DOCUMENT_MAX", "document_bytes", "documents_in", "group_documents"]
 
 DOCUMENT_MAX = 64 * 2**20
 """Bytes. Attributes can be long; a longer document is refused before it is read."""
 
 _KINDS: tuple[Literal["array", "group"], ...] = ("array", "group")
+
+
+def document_bytes(document: Mapping[str, object]) -> bytes:
+    """Give a document as it is written: in one line, which takes a tenth of the time of many.
+
+    Raises what `json.dumps` raises of what JSON cannot say.
+
+    >>> document_bytes({"zarr_format": 2})
+    b'{"zarr_format": 2}'
+    """
+    return json.dumps(document, allow_nan=False).encode()
+
+
+def group_documents(attributes: Mapping[str, Json], zarr_format: Literal[2, 3]) -> dict[str, bytes]:
+    """Give the documents of a group, by the names of their files.
+
+    >>> list(group_documents({}, 2))
+    ['.zattrs', '.zgroup']
+    """
+    if zarr_format == 3:
+        document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        return {"zarr.json": document_bytes(document)}
+    return {".zattrs": document_bytes(attributes), ".zgroup": document_bytes({"zarr_format": 2})}
 
 
 def documents_in(files: Files, below: str = "") -> Outcome[Documents | None]:

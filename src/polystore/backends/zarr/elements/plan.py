@@ -6,7 +6,6 @@ read from these very documents, as a reader does, so that both agree.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,7 @@ from attrs import evolve, frozen
 
 from polystore.backends.zarr.elements.choose import chosen_grid
 from polystore.backends.zarr.elements.datatypes import DataType, data_type_of, is_big
+from polystore.backends.zarr.elements.documents import document_bytes
 from polystore.backends.zarr.elements.grid import Grid
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
 from polystore.backends.zarr.elements.parsing import is_ordered
@@ -90,13 +90,9 @@ def _written(about: Documents) -> Outcome[dict[str, bytes]]:
     if about.zarr_format == 2:
         documents = {".zarray": about.fields, ".zattrs": about.attributes}
     return guard(
-        lambda: {name: _json(document) for name, document in documents.items()},
+        lambda: {name: document_bytes(document) for name, document in documents.items()},
         *(catch(kind, _unsaid) for kind in (ValueError, TypeError, RecursionError)),
     )
-
-
-def _json(document: Mapping[str, Json]) -> bytes:
-    return json.dumps(document, indent=2, allow_nan=False).encode()
 
 
 def _unsaid(error: Exception) -> UnsupportedPayload:

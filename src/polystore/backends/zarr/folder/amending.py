@@ -15,6 +15,7 @@ from attrs import evolve
 from polystore.backends.beneath import open_root
 from polystore.backends.filelock import folder_lock
 from polystore.backends.whole import write_whole
+from polystore.backends.zarr.elements.documents import document_bytes
 from polystore.backends.zarr.folder.building import unwritten
 from polystore.backends.zarr.folder.files import read_all
 from polystore.backends.zarr.folder.groups import group_folder, no_group
@@ -139,5 +140,5 @@ def _parsed(folder: int, name: str) -> dict[str, object] | None:
 
 
 def _write(folder: int, name: str, document: dict[str, object]) -> None:
-    text = json.dumps(document, indent=2, allow_nan=False).encode()
+    text = document_bytes(document)
     write_whole(folder, name, Encoded((text,), len(text)), replace=True, synced=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from contextlib import suppress
 from typing import Literal
@@ -12,6 +11,7 @@ from attrs import frozen
 
 from polystore.backends.beneath import folder_beneath, make_root, open_root
 from polystore.backends.whole import write_whole
+from polystore.backends.zarr.elements.documents import document_bytes, group_documents
 from polystore.backends.zarr.folder.node import (
     DOCUMENT,
     LINKS_MAX,
@@ -39,8 +39,8 @@ from polystore.core.records import Encoded
 
 __all__ = ["group_folder", "make_group_in", "no_group", "no_name", "not_ours", "part_of"]
 
-_GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}, indent=2).encode()
-_GROUP_2 = json.dumps({"zarr_format": 2}, indent=2).encode()
+_GROUP = group_documents({}, 3)["zarr.json"]
+_GROUP_2 = document_bytes({"zarr_format": 2})
 
 
 @frozen

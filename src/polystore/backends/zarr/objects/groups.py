@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from attrs import frozen
 
+from polystore.backends.zarr.elements.documents import document_bytes, group_documents
 from polystore.backends.zarr.kind import may_hold, writes_format
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
 from polystore.backends.zarr.objects.claims import Busy, claimed
@@ -34,8 +35,8 @@ from polystore.core.outcome import Failure, Outcome, Success
 
 __all__ = ["amend", "busy", "make_group", "parent_of"]
 
-_GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}, indent=2).encode()
-_GROUP_2 = json.dumps({"zarr_format": 2}, indent=2).encode()
+_GROUP = group_documents({}, 3)["zarr.json"]
+_GROUP_2 = document_bytes({"zarr_format": 2})
 
 _WAIT_S = 60.0
 """Seconds that one change of a group waits for others."""
@@ -211,15 +212,13 @@ def _attributes(content: Bytes, path: str) -> _Attributes:
         if documents is None:
             content.put(joined(path, ".zgroup"), [_GROUP_2], "fail")
         found = dict(documents.attributes) if documents is not None else {}
-        return _Attributes(cast("dict[str, object]", found), joined(path, ".zattrs"), _dumped)
+        return _Attributes(
+            cast("dict[str, object]", found), joined(path, ".zattrs"), document_bytes
+        )
     fields = dict(documents.fields) if documents is not None else json.loads(_GROUP)
     found = dict(documents.attributes) if documents is not None else {}
     return _Attributes(
         cast("dict[str, object]", found),
         joined(path, "zarr.json"),
-        lambda attributes: _dumped({**fields, "attributes": attributes}),
+        lambda attributes: document_bytes({**fields, "attributes": attributes}),
     )
-
-
-def _dumped(value: dict[str, object]) -> bytes:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode()

@@ -13,6 +13,7 @@ from typing import cast
 
 from attrs import frozen
 
+from polystore.backends.zarr.elements.documents import document_bytes
 from polystore.backends.zarr.kind import LABELS, ome_in
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError
 from polystore.backends.zarr.objects.claims import Claim
@@ -44,7 +45,7 @@ class Renamed:
         if isinstance(attributes, dict):
             for dataset in _datasets(attributes):
                 dataset["path"] = self.name(f"{dataset['path']}/").rstrip("/")
-        return json.dumps(document, indent=2, ensure_ascii=False).encode()
+        return document_bytes(document)
 
 
 def _datasets(attributes: dict[str, Json]) -> list[dict[str, Json]]:

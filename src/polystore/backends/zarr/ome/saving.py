@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
+from polystore.backends.zarr.elements.documents import group_documents
 from polystore.backends.zarr.given import dtype_of, host_or_lazy, spec_of
 from polystore.backends.zarr.notes import OURS, notes_of
 from polystore.backends.zarr.ome.axes import (
@@ -37,7 +37,7 @@ from polystore.core.payload import ArraySpec, HostArray, Json, LazyArray, Payloa
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["TRANSPOSED", "LabelOf", "NewImage", "dataset_paths", "group_documents", "new_image"]
+__all__ = ["TRANSPOSED", "LabelOf", "NewImage", "dataset_paths", "new_image"]
 
 TRANSPOSED = "transposed"
 """In our notes: which axis of the item each stored axis is, where their orders differ."""
@@ -142,22 +142,6 @@ class NewImage:
             return given
         depth = meta.grid.shape[self.axes.names.index("z")] if "z" in self.axes.names else 1
         return omero_json(sampler.windows(), meta.dtype, names, depth)
-
-
-def group_documents(attributes: Mapping[str, Json], zarr_format: Literal[2, 3]) -> dict[str, bytes]:
-    """Give the metadata files of a group with these attributes.
-
-    >>> list(group_documents({}, 2))
-    ['.zattrs', '.zgroup']
-    """
-    if zarr_format == 3:
-        document: Json = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        return {"zarr.json": _json(document)}
-    return {".zattrs": _json(attributes), ".zgroup": _json({"zarr_format": 2})}
-
-
-def _json(document: Json) -> bytes:
-    return json.dumps(document, indent=2, allow_nan=False).encode()
 
 
 def new_image(

@@ -7,13 +7,12 @@ a field comes after the other, so that no plane is lost. A file of elements neve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from attrs import evolve
 
 from polystore.backends.oserrors import exists_already
-from polystore.backends.zarr.elements.documents import documents_in
+from polystore.backends.zarr.elements.documents import document_bytes, documents_in, group_documents
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
 from polystore.backends.zarr.elements.writing import array_writer
 from polystore.backends.zarr.notes import notes_of
@@ -22,7 +21,7 @@ from polystore.backends.zarr.ome.describe import Form, described
 from polystore.backends.zarr.ome.levels import PlannedLevel, plan_levels, write_documents
 from polystore.backends.zarr.ome.metadata import OmeImage, image_in
 from polystore.backends.zarr.ome.pyramid import Downsampling, halved, level_count
-from polystore.backends.zarr.ome.saving import dataset_paths, group_documents
+from polystore.backends.zarr.ome.saving import dataset_paths
 from polystore.backends.zarr.plates.grouping import (
     FieldFiles,
     field_metadata,
@@ -292,7 +291,7 @@ def _with_place(
     fields: dict[str, Json] = {**documents.fields, "shape": list(shape)}
     whole: Mapping[str, Json] = {**fields, "attributes": documents.attributes}
     name, content = ("zarr.json", whole) if documents.zarr_format == 3 else (".zarray", fields)
-    write_documents(files, below, {name: json.dumps(content, indent=2).encode()})
+    write_documents(files, below, {name: document_bytes(content)})
     return array_meta(evolve(documents, fields=fields))
 
 
