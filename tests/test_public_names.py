@@ -24,16 +24,16 @@ JAX_ARRAY JPEG JSON JpegOptions Json Key KeyLike LazyArray Limits Line Load Lock
 MapBlocks Mask MemoryConfig Metadata MissingDependency NPY NPZ NoSpace NotADirectory NotAFile
 NotFound NpzOptions OME_TIFF ObjectConfig OmeOptions Opened Outcome PNG PT Page Payload
 PermissionDenied Pipeline Place PlateNames PluginFailed PngOptions Points Polygon Polyline
-Position ROI Reach ReadOnly ReadOnlyConfig Readable Record Rectangle Region Registry Rename Report
-Roi Rois Route RouteConfig SAFETENSORS Save SaveOptions Saved Shape Sink Source Stat Step
-StorageError StorageFailure Store Success TEXT TF TIFF Table TiffOptions TooLarge Transfer Tree
-Unavailable Unexpected UnknownFormat UnknownFramework UnsupportedOperation UnsupportedPayload
-VirtualConfig VirtualItem ZarrConfig ZarrLayout Zstd __version__ aligned_empty and_then apply
-catch collect collect_dirs_and_files compose convert copy create_symlink default_dispatcher
-default_registry delete delete_tree ensure_directory exists find_file fold from_spec guard handles
-is_dir is_file is_host_array is_successful is_symlink iter_files list_dir list_files
-list_image_files load load_stack locked map_blocks map_keys mirror move parse_key read readable_of
-rename save stat to_spec unwrap_or_raise update write
+Position Progress ROI Reach ReadOnly ReadOnlyConfig Readable Record Rectangle Region RegionLike
+Registry Rename Report Roi Rois Route RouteConfig SAFETENSORS Save SaveOptions Saved Shape Sink
+Source Stat Step StorageError StorageFailure Store Success TEXT TF TIFF Table TiffOptions TooLarge
+Transfer Tree Unavailable Unexpected UnknownFormat UnknownFramework UnsupportedOperation
+UnsupportedPayload VirtualConfig VirtualItem ZarrConfig ZarrLayout Zstd __version__ aligned_empty
+and_then apply catch collect collect_dirs_and_files compose convert copy create_symlink
+default_dispatcher default_registry delete delete_tree ensure_directory exists find_file fold
+from_spec guard handles is_dir is_file is_host_array is_successful is_symlink iter_files list_dir
+list_files list_image_files load load_stack locked map_blocks map_keys mirror move parse_key read
+readable_of rename save stat to_spec unwrap_or_raise update watched write
 """.split()
 
 OF_OTHERS = {"Buffer", "Failure", "Success", "is_successful"}

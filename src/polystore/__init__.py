@@ -152,6 +152,7 @@ if TYPE_CHECKING:
         Transfer,
         readable_of,
     )
+    from polystore.core.region import RegionLike
     from polystore.core.registry import (
         Record,
         Registry,
@@ -223,6 +224,7 @@ if TYPE_CHECKING:
     from polystore.files.stack import (
         load_stack,
     )
+    from polystore.files.watching import Progress, watched
     from polystore.manager.filemanager import (
         FileManager,
     )
@@ -347,6 +349,7 @@ __all__ = [
     "Polygon",
     "Polyline",
     "Position",
+    "Progress",
     "Reach",
     "ReadOnly",
     "ReadOnlyConfig",
@@ -354,6 +357,7 @@ __all__ = [
     "Record",
     "Rectangle",
     "Region",
+    "RegionLike",
     "Registry",
     "Rename",
     "Report",
@@ -436,6 +440,7 @@ __all__ = [
     "to_spec",
     "unwrap_or_raise",
     "update",
+    "watched",
     "write",
 ]
 
@@ -582,6 +587,7 @@ _HOMES = {
         "Transfer",
         "readable_of",
     ),
+    "polystore.core.region": ("RegionLike",),
     "polystore.core.registry": (
         "Record",
         "Registry",
@@ -645,6 +651,7 @@ _HOMES = {
         "ensure_directory",
     ),
     "polystore.files.stack": ("load_stack",),
+    "polystore.files.watching": ("Progress", "watched"),
     "polystore.manager.filemanager": ("FileManager",),
     "polystore.steps.apply": (
         "Apply",

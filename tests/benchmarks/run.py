@@ -19,12 +19,27 @@ from pathlib import Path
 from array_rows import large_files, small_files
 from file_rows import file_rows
 from format_rows import ROUNDS, format_rows
+from image_rows import image_rows
 from measuring import Rounds, Row
 from memory_rows import memory_rows
 from process_rows import imports, shared
+from zarr_rows import zarr_rows
 
 HERE = Path(__file__).parent
-PACKAGES = ("numpy", "tifffile", "imagecodecs", "torch", "jax", "tensorflow", "safetensors")
+PACKAGES = (
+    "numpy",
+    "tifffile",
+    "imagecodecs",
+    "zarr",
+    "numcodecs",
+    "zarrs",
+    "tensorstore",
+    "ngff-zarr",
+    "torch",
+    "jax",
+    "tensorflow",
+    "safetensors",
+)
 
 
 def table(rows: list[Row]) -> str:
@@ -83,6 +98,8 @@ def main() -> int:
             small_files(folder, Rounds(5 * rounds, 100)),
             format_rows(folder, Rounds(rounds)),
             file_rows(folder, Rounds(rounds)),
+            zarr_rows(folder, Rounds(rounds)),
+            image_rows(folder, Rounds(rounds)),
             shared(folder, Rounds(rounds)),
             memory_rows(folder),
             imports(Rounds(rounds)),
