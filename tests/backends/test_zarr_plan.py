@@ -222,3 +222,14 @@ def test_what_we_write_tensorstore_reads(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == count
+
+
+@pytest.mark.parametrize("dtype", [[("a", "u2"), ("b", "f8")], "V16"])
+def test_what_zarr_python_reads_from_no_shard_is_put_into_none(dtype: object) -> None:
+    spec = ArraySpec((1_000_000,), str(dtype), (), (1_000_000,))
+    many, few = (
+        array_plan(spec, np.dtype(cast("str", it)), DEFAULT, {}).unwrap().meta.grid
+        for it in (dtype, "f8")
+    )
+    assert not many.is_sharded
+    assert few.is_sharded

@@ -388,7 +388,8 @@ class Backend(Generic[C_co, H_co]):
       it, into the store of the handle `to`, which is of this backend too; `False` if skipped.
       `UnsupportedOperation` where it would not be stored so there: then it is loaded and saved.
     - `made_by(handle, key, history)`: whether the item has that history, or has noted none. What is
-      compared are the keys and the steps, but not saves. Asked before a save is skipped.
+      compared are the keys and the steps, but not saves. The history may be but the end of the one
+      noted: what a load will find of earlier steps is not known before it. Asked before a skip.
     - `parts(config)`: the configs of the stores that this one is made of. It reaches no farther
       than they do.
     """

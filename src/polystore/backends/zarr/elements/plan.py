@@ -107,7 +107,11 @@ def _unsaid(error: Exception) -> UnsupportedPayload:
 def _grid(
     spec: ArraySpec, dtype: np.dtype[Any], config: ZarrConfig, zarr_format: Literal[2, 3]
 ) -> Outcome[Grid]:
-    if zarr_format == 3 or config.shards == ():
+    import numpy as np
+
+    # zarr-python reads no records, and no raw bytes, from shards: none are chosen for them.
+    sharded = zarr_format == 3 and not issubclass(dtype.type, np.void)
+    if sharded or config.shards == () or (config.shards is not None and zarr_format == 3):
         return chosen_grid(spec.shape, dtype.itemsize, spec.axes, config)
     if config.shards is None:
         whole_files = evolve(config, shards=())
