@@ -11,12 +11,14 @@ from polystore.core.errors import (
     NotADirectory,
     NotAFile,
     NotFound,
+    Unavailable,
     UnsupportedOperation,
     not_found,
 )
 from polystore.core.key import near_keys
 
 __all__ = [
+    "above_removed",
     "absent_below",
     "below_no_folder",
     "folder_in_use",
@@ -27,6 +29,20 @@ __all__ = [
     "no_folder",
     "no_formats",
 ]
+
+
+def above_removed(key: str, config: object) -> Unavailable:
+    """Give the error of a save that found a folder above the key gone while it worked.
+
+    >>> print(above_removed("a/b.npy", None).advice)
+    Look at the folders above it, then save again.
+    """
+    return Unavailable(
+        key,
+        config,
+        f"A folder above {key!r} was removed meanwhile, or is a link that leads nowhere.",
+        "Look at the folders above it, then save again.",
+    )
 
 
 def no_formats(store: str, key: str, config: object) -> UnsupportedOperation:

@@ -29,8 +29,10 @@ __all__ = [
     "HIDDEN_FILE",
     "LARGE",
     "SWEEP_AFTER_S",
+    "as_bytes",
     "link_whole",
     "remove_left",
+    "reserve",
     "sweep",
     "write_sibling",
     "write_whole",
@@ -136,11 +138,11 @@ def _hold(fd: int) -> None:
 
 def _fill(fd: int, encoded: Encoded, *, synced: bool) -> None:
     if encoded.nbytes >= LARGE:
-        _reserve(fd, encoded.nbytes)
+        reserve(fd, encoded.nbytes)
     if not _gathered(fd, encoded):
         written = 0
         for buffer in encoded.buffers:
-            left = _as_bytes(buffer)
+            left = as_bytes(buffer)
             written += left.nbytes
             while left:
                 left = left[os.write(fd, left) :]
@@ -164,7 +166,8 @@ def _gathered(fd: int, encoded: Encoded) -> bool:
     return False
 
 
-def _as_bytes(buffer: Buffer) -> memoryview:
+def as_bytes(buffer: Buffer) -> memoryview:
+    """Give a buffer of any format as bytes, shared where it has no gaps."""
     view = memoryview(buffer)
     try:
         return view.cast("B") if view.nbytes else memoryview(b"")
@@ -172,7 +175,7 @@ def _as_bytes(buffer: Buffer) -> memoryview:
         return memoryview(view.tobytes())
 
 
-def _reserve(fd: int, nbytes: int) -> None:
+def reserve(fd: int, nbytes: int) -> None:
     """Reserve the blocks: faster for large files, and a full disk shows before any is written."""
     try:
         fallocate(fd, nbytes)

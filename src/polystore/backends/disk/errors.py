@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from polystore.backends.beneath import FOLDER, LinksTo, open_folder, open_key, read_link
 from polystore.backends.oserrors import from_os
 from polystore.backends.refusals import (
+    above_removed,
     absent_below,
     below_no_folder,
     folder_in_use,
@@ -21,7 +22,6 @@ from polystore.core.errors import (
     InvalidKey,
     NotFound,
     StorageError,
-    Unavailable,
     UnsupportedOperation,
 )
 from polystore.core.key import HIDDEN_PREFIX
@@ -99,12 +99,7 @@ def unlisted(error: OSError, folder: str, config: DiskConfig) -> StorageError:
 def unwritten(error: OSError, key: str, config: DiskConfig) -> StorageError:
     """Give the error for what could not be saved."""
     if error.errno == errno.ENOENT:
-        return Unavailable(
-            key,
-            config,
-            f"A folder above {key!r} was removed meanwhile, or is a link that leads nowhere.",
-            "Look at the folders above it, then save again.",
-        )
+        return above_removed(key, config)
     return _in_another(error, key, config) or from_os(error, key, config)
 
 

@@ -12,6 +12,7 @@ from attrs import evolve
 from polystore.backends.beneath import open_root
 from polystore.backends.heldfolder import is_link, remove_hidden
 from polystore.backends.oserrors import exists_already, from_os
+from polystore.backends.refusals import above_removed
 from polystore.backends.wholefolder import (
     hidden_folder,
     look_at,
@@ -32,7 +33,7 @@ from polystore.backends.zarr.folder.reading import link_of
 from polystore.backends.zarr.kind import DOCUMENTS
 from polystore.backends.zarr.tree import Files
 from polystore.configs import ZarrConfig
-from polystore.core.errors import NotADirectory, StorageError, Unavailable, UnsupportedOperation
+from polystore.core.errors import NotADirectory, StorageError, UnsupportedOperation
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard, is_successful
 from polystore.core.records import IfExists
@@ -59,12 +60,7 @@ def build(config: ZarrConfig, key: Key, if_exists: IfExists, fill: Fill) -> Outc
 def unwritten(error: OSError, key: str, config: ZarrConfig) -> StorageError:
     """Give the error for what the system says of a node that was to be saved."""
     if error.errno == errno.ENOENT:
-        return Unavailable(
-            key,
-            config,
-            f"A folder above {key!r} was removed meanwhile, or is a link that leads nowhere.",
-            "Look at the folders above it, then save again.",
-        )
+        return above_removed(key, config)
     if error.errno == errno.EOPNOTSUPP:
         return UnsupportedOperation(
             key,

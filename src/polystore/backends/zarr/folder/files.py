@@ -15,8 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from polystore.backends.beneath import open_beneath
-from polystore.backends.linux import fallocate
-from polystore.backends.whole import LARGE
+from polystore.backends.whole import LARGE, as_bytes, reserve
 from polystore.backends.zarr.tree import Files, Growing
 from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.records import Buffer, Readable, readable_of
@@ -38,7 +37,6 @@ _NO_RANGE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EB
 # Bytes that are copied at a time where it cannot.
 _PIECE = 4 * 2**20
 # What file systems say that cannot reserve blocks.
-_NO_RESERVING = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 class _OpenFile:
@@ -147,10 +145,10 @@ class _NewFile:
 
     def append(self, buffers: Sequence[Buffer]) -> None:
         """Write the buffers at the end, without joining them."""
-        left = [view for view in map(_as_bytes, buffers) if view.nbytes]
+        left = [view for view in map(as_bytes, buffers) if view.nbytes]
         nbytes = sum(view.nbytes for view in left)
         if nbytes >= LARGE:
-            _reserve(self._fd, self._size + nbytes)
+            reserve(self._fd, self._size + nbytes)
         while left:
             written = os.writev(self._fd, left[:_GATHERED_MAX])
             self._size += written
@@ -257,20 +255,3 @@ def make_folders(folder: int, path: str) -> None:
         if character == "/":
             with suppress(FileExistsError):
                 os.mkdir(path[:end], dir_fd=folder)
-
-
-def _as_bytes(buffer: Buffer) -> memoryview:
-    view = memoryview(buffer)
-    try:
-        return view.cast("B") if view.nbytes else memoryview(b"")
-    except (TypeError, ValueError):  # memory with gaps, or of a format that a view cannot cast
-        return memoryview(view.tobytes())
-
-
-def _reserve(fd: int, nbytes: int) -> None:
-    """Reserve the blocks: faster for large files, and a full disk shows before any is written."""
-    try:
-        fallocate(fd, nbytes)
-    except OSError as error:
-        if error.errno not in _NO_RESERVING:
-            raise
