@@ -6,10 +6,8 @@ import importlib
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from functools import cache
 from pathlib import Path
-from sqlite3 import connect
 from typing import cast
 
 from object_server import lacks, new_objects
@@ -39,10 +37,7 @@ def _sqlite() -> tuple[object, Callable[..., object]]:
 
 
 def _new_sqlite() -> Store[Payload, Payload]:
-    path = f"{tempfile.mkdtemp()}/store.db"
-    with closing(connect(path)) as made_first:  # two that make it at once may fail
-        made_first.execute("VACUUM")
-    made = _sqlite()[1](path=path)
+    made = _sqlite()[1](path=f"{tempfile.mkdtemp()}/store.db")
     return cast("Store[Payload, Payload]", made)
 
 

@@ -33,7 +33,8 @@ def once(at: SqliteConfig, do: Callable[[Connection], T], mode: str = "rw") -> p
         with closing(connect(f"{Path(at.path).as_uri()}?mode={mode}", uri=True, timeout=60)) as db, db:
             db.executescript(BEGIN)
             return do(db)
-    failed = ps.catch(Error, lambda it: (ps.Unavailable if Path(at.path).exists() else ps.NotFound)(
+    there = Path(at.path).exists()  # asked first: another writer may make it meanwhile
+    failed = ps.catch(Error, lambda it: (ps.Unavailable if there or "unable to open" not in str(it) else ps.NotFound)(
         "", at, f"The file {at.path!r}: {it}.", "Check the path; a save makes the file, not its folder."))
     return ps.guard(run, ps.catch(ps.StorageFailure, lambda it: it.error), failed)
 

@@ -1,5 +1,7 @@
 """The store keeps every law of polystore's stores."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -30,6 +32,17 @@ def test_the_first_save_makes_the_file_and_nothing_else_does(tmp_path: Path) -> 
     ps.save(plate)(ps.Item("a.json", 1)).unwrap()
     assert path.is_file()
     assert ps.list_files(plate).unwrap() == ("a.json",)
+
+
+def test_who_reads_while_the_first_save_makes_the_file_finds_nothing_or_the_item() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(40):
+            plate = fresh_store()
+            saving = threads.submit(ps.save(plate), ps.Item("a.json", 1))
+            for read in [threads.submit(partial(ps.load(plate), "a.json")) for _ in range(7)]:
+                error = read.result().swap().value_or(None)
+                assert error is None or isinstance(error, ps.NotFound), error
+            assert saving.result().unwrap().status == "written"
 
 
 def test_a_file_that_cannot_be_is_named(tmp_path: Path) -> None:
