@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlparse
 
@@ -23,14 +23,18 @@ class Counted:
     address: str
     answered: list[int] = field(factory=list[int])
     asked: list[bytes] = field(factory=list[bytes])
+    before: Callable[[bytes], object] | None = None
 
 
 @contextmanager
-def counting(address: str) -> Generator[Counted]:
-    """Give the address of a server that passes everything on, until the end of the block."""
+def counting(address: str, before: Callable[[bytes], object] | None = None) -> Generator[Counted]:
+    """Give the address of a server that passes everything on, until the end of the block.
+
+    `before` is called with each request before it is passed on, in the thread of its connection.
+    """
     target = urlparse(address)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        counted = Counted(f"http://127.0.0.1:{server.getsockname()[1]}")
+        counted = Counted(f"http://127.0.0.1:{server.getsockname()[1]}", before=before)
         where = (str(target.hostname), int(target.port or 80))
         accepting = threading.Thread(target=_accept, args=(server, where, counted))
         accepting.start()
@@ -66,6 +70,8 @@ def _pass_on(
                     return
                 if source is client:
                     counted.asked.append(piece)
+                    if counted.before is not None:
+                        counted.before(piece)
                     other.sendall(piece)
                 else:
                     counted.answered.append(len(piece))

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,12 +23,14 @@ from polystore import (
     Key,
     ObjectConfig,
     Readable,
+    ZarrConfig,
     delete,
     list_files,
     load,
     save,
     stat,
 )
+from polystore.backends.bytestore import TURNS_MAX
 from polystore.backends.objects import OBJECTS
 from polystore.backends.objects.reading import FIRST
 from polystore.core.errors import (
@@ -138,6 +141,88 @@ def test_what_changed_since_it_was_opened_is_never_a_mixture(change: str) -> Non
     with pytest.raises(OSError, match="replaced or deleted") as caught:
         read(source, 0, len(old))
     assert caught.value.errno == errno.ESTALE
+
+
+@pytest.mark.parametrize("key", ["a.npy", "a.tif"])
+def test_what_is_replaced_while_it_is_loaded_is_loaded_anew(key: str) -> None:
+    config, written = new_objects(), list[int]()
+
+    def write(number: int) -> None:
+        written.append(number)
+        image = np.full((700, 700), number, np.uint16)
+        save(config, if_exists="replace")(Item(key, image)).unwrap()
+
+    def replace(request: bytes) -> None:
+        if b"if-match" in request.lower() and len(written) < TURNS_MAX:
+            write(len(written))
+
+    write(0)
+    with counting(endpoint(), replace) as counted:
+        through = ObjectConfig(config.url, {**client_options(), "endpoint": counted.address})
+        assert np.all(load(through)(key).unwrap().payload == TURNS_MAX - 1)
+        written.clear()
+        error = load(through)(key).failure()
+    assert isinstance(error, Unavailable)
+    assert f"replaced {TURNS_MAX} times" in error.message
+
+
+def test_what_is_replaced_while_it_is_opened_lazily_is_opened_anew() -> None:
+    config, written = new_objects(), list[int]()
+
+    def write(number: int) -> None:
+        written.append(number)
+        stack = np.full((5, 300, 300), number, np.uint16)
+        save(config, if_exists="replace")(Item("a.tif", stack)).unwrap()
+
+    def replace(request: bytes) -> None:
+        if b"if-match" in request.lower() and len(written) < 4:
+            write(len(written))
+
+    write(0)
+    with counting(endpoint(), replace) as counted:
+        through = ObjectConfig(config.url, {**client_options(), "endpoint": counted.address})
+        lazy = load(through, lazy=True)("a.tif").unwrap().payload
+        assert np.all(lazy.read(np.s_[3:4, 0:300, 0:300]).unwrap() == 3)
+
+
+def test_a_lazy_array_of_what_was_replaced_says_so() -> None:
+    config, array = new_objects(), np.arange(2_500_000).reshape(2500, 1000)
+    save(config)(Item("a.npy", array)).unwrap()
+    lazy = load(config, lazy=True)("a.npy").unwrap().payload
+    save(config, if_exists="replace")(Item("a.npy", array + 1)).unwrap()
+    error = lazy.read((slice(2000, 2003), slice(0, 1000))).failure()
+    assert isinstance(error, Unavailable)
+    assert "replaced or deleted" in error.message
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT"])
+def test_a_server_is_found_by_the_environment(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = ObjectConfig(new_objects().url)
+    monkeypatch.setenv(name, endpoint())
+    refused = save(config)(Item("a.json", 1)).failure()
+    assert isinstance(refused, Unavailable)
+    assert "AWS_ALLOW_HTTP" in refused.advice
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    there = ObjectConfig(f"{config.url}/b")  # a client is made once, of one environment
+    save(there)(Item("a.json", 1)).unwrap()
+    assert load(there)("a.json").unwrap().payload == 1
+    array = tmp_path / "a.zarr"
+    save(ZarrConfig(root=str(array)))(Item("one", np.arange(9))).unwrap()
+    command = [sys.executable, "-m", "polystore", "copy", str(array), f"{there.url}/a.zarr"]
+    subprocess.run(command, check=True, capture_output=True)
+    zarr = ZarrConfig(root="a.zarr", store=there)
+    assert np.array_equal(load(zarr)("one").unwrap().payload, np.arange(9))
+
+
+def test_an_option_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "false")
+    config = new_objects()
+    save(config)(Item("a.json", 1)).unwrap()
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    options = {**client_options(), "allow_http": "false"}
+    assert isinstance(load(ObjectConfig(config.url, options))("a.json").failure(), Unavailable)
 
 
 def test_a_server_that_is_not_there_is_unavailable_soon() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
 from weakref import finalize
@@ -40,6 +41,9 @@ H = TypeVar("H")
 R = TypeVar("R")
 P = ParamSpec("P")
 H_co = TypeVar("H_co", covariant=True)
+
+TURNS_MAX = 20
+"""How often a load begins again because what it reads was replaced meanwhile."""
 
 
 @frozen
@@ -108,6 +112,11 @@ def _loading(
     def load(
         files: Files[H], key: Key, format: FileFormat[object] | None, /
     ) -> Outcome[Item[Payload]]:
+        return _begun_anew(lambda: loaded_once(files, key, format))
+
+    def loaded_once(
+        files: Files[H], key: Key, format: FileFormat[object] | None
+    ) -> Outcome[Item[Payload]]:
         opened = get(files.handle, key)
         if not is_successful(opened):
             return Failure(opened.failure())
@@ -127,10 +136,29 @@ def _loading(
 def _decoded(
     files: Files[H], key: Key, format: FileFormat[object] | None, source: Readable
 ) -> Outcome[Decoded[object]]:
+    """Give what is in the source; raises the `OSError` of reading it."""
     codec = _codec(files, key, format)
     if not is_successful(codec):
         return Failure(codec.failure())
-    return _read(lambda: codec.unwrap().decode(source, files.limits), source)
+    return _in_memory(lambda: codec.unwrap().decode(source, files.limits), source)
+
+
+def _begun_anew(action: Callable[[], Outcome[R]]) -> Outcome[R]:
+    """Give what an action that reads gives, again where its content was replaced meanwhile."""
+    for _ in range(TURNS_MAX):
+        try:
+            return action()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                return Failure(_unreadable(error))
+    return Failure(_replaced(TURNS_MAX))
+
+
+def _in_memory(action: Callable[[], Outcome[R]], source: Readable) -> Outcome[R]:
+    try:
+        return action()
+    except MemoryError:
+        return Failure(_too_large(source.size))
 
 
 def _codec(files: Files[H], key: Key, format: FileFormat[object] | None) -> Outcome[Codec[object]]:
@@ -141,11 +169,9 @@ def _codec(files: Files[H], key: Key, format: FileFormat[object] | None) -> Outc
 def _read(action: Callable[[], Outcome[R]], source: Readable) -> Outcome[R]:
     """Run what reads the source, and give what that raises as an error."""
     try:
-        return action()
+        return _in_memory(action, source)
     except OSError as error:
         return Failure(_unreadable(error))
-    except MemoryError:
-        return Failure(_too_large(source.size))
 
 
 def _loading_lazily(
@@ -160,11 +186,20 @@ def _loading_lazily(
         opener = codec.unwrap().open
         if opener is None:
             return Failure(_not_lazily(codec.unwrap().format.name))
+        return _begun_anew(lambda: loaded_once(files, key, opener))
+
+    def loaded_once(
+        files: Files[H], key: Key, opener: Callable[[Readable, Limits], Outcome[Decoded[LazyArray]]]
+    ) -> Outcome[Item[LazyArray]]:
         opened = get(files.handle, key)
         if not is_successful(opened):
             return Failure(opened.failure())
         source = opened.unwrap()
-        content = _read(lambda: opener(source, files.limits), source)
+        try:
+            content = _in_memory(lambda: opener(source, files.limits), source)
+        except OSError:
+            source.close()
+            raise
         if not is_successful(content):
             source.close()
             return Failure(content.failure())
@@ -200,7 +235,15 @@ def _not_lazily(name: str) -> UnsupportedOperation:
     )
 
 
+def _replaced(times: int) -> Unavailable:
+    message = f"The content was replaced {times} times while it was read."
+    return Unavailable("", None, message, "Load it again when its writers pause.")
+
+
 def _unreadable(error: OSError) -> Unavailable:
+    if error.errno == errno.ESTALE:
+        message = "The content was replaced or deleted since it was opened."
+        return Unavailable("", None, message, "Load it again.")
     return Unavailable(
         "",
         None,

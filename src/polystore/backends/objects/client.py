@@ -51,6 +51,13 @@ _CLIENT = frozenset(
 _PATIENCE: Mapping[str, str] = {"connect_timeout": "5s", "read_timeout": "2m", "timeout": "1h"}
 """obstore ends a request, with all its content, after 30 seconds: too few for large objects."""
 
+_VARIABLES: Mapping[str, str] = {
+    **dict.fromkeys(("s3", "s3a"), "AWS_"),
+    "gs": "GOOGLE_",
+    **dict.fromkeys(("az", "adl", "azure", "abfs", "abfss"), "AZURE_"),
+}
+"""What the environment's variables begin with, by the url's scheme: obstore's own names."""
+
 _MAX_RETRIES = 4
 """A server that refuses the connection is asked for 1.5 seconds, not for the client's minutes."""
 
@@ -85,7 +92,7 @@ def open_bucket(config: ObjectConfig, /) -> Outcome[Bucket]:
         given = dict(config.options)
         retry = _retry(given)
         client = {name: given.pop(name) for name in tuple(given) if name in _CLIENT}
-        options = cast("ClientConfig", {**_PATIENCE, **client})
+        options = cast("ClientConfig", {**_PATIENCE, **_in_environment(config.url), **client})
         # What the schemes take is theirs to say: obstore names an option that is none.
         rest = cast("S3Config", given) if given else None
         store = from_url(config.url, config=rest, client_options=options, retry_config=retry)
@@ -119,6 +126,20 @@ def _refused(config: ObjectConfig) -> InvalidSpec | None:
         "Give it by the environment, as the provider's tools take it (AWS_SECRET_ACCESS_KEY).",
         "ObjectConfig.options",
     )
+
+
+def _in_environment(url: str) -> dict[str, str]:
+    """Give the client's options that variables set, such as `AWS_ALLOW_HTTP`.
+
+    obstore reads them itself, but for a client that is given any options, as ours is.
+    """
+    prefix = _VARIABLES.get(url.partition(":")[0].lower())
+    if prefix is None:
+        return {}
+    names = {f"{prefix}{name}".upper(): name for name in _CLIENT}
+    return {
+        name: os.environ[variable] for variable, name in names.items() if os.environ.get(variable)
+    }
 
 
 def _retry(given: dict[str, str]) -> RetryConfig:

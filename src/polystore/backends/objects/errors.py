@@ -172,6 +172,12 @@ _SENTENCES: tuple[tuple[str, Callable[[str, object, str, str], StorageError], st
         "Name its region in the options of the config: options={{'region': ...}}.".format(),
     ),
     (
+        r"http://[^\n]*builder error",
+        Unavailable,
+        "The server's address is http://, and its client is to speak https:// only.",
+        'Give the option allow_http="true", or set AWS_ALLOW_HTTP=true in the environment.',
+    ),
+    (
         r"EntityTooLarge|status code: 413",
         TooLarge,
         "{about} is larger than the server takes: {reason}.",

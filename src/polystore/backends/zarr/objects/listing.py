@@ -59,8 +59,11 @@ class _Walk:
 
     def _seen(self, path: str) -> Node:
         node = node_at(self.content, path)
-        unfinished = node.kind == "none" and is_unfinished(self.content, path)
-        return evolve(node, kind="damaged", texts={}) if unfinished else node
+        if node.kind != "none":
+            return node
+        if is_unfinished(self.content, path):
+            return evolve(node, kind="damaged", texts={})
+        return node_at(self.content, path)  # its writer may have finished before the last look
 
     def enters(self, path: str) -> bool:
         """Whether what is below a node is listed: not that of an item, or of one in the making."""

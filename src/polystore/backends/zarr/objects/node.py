@@ -33,7 +33,7 @@ from polystore.core.errors import (
 )
 from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.outcome import is_successful
-from polystore.core.records import Readable, readable_of
+from polystore.core.records import Reach, Readable, readable_of
 
 __all__ = [
     "CLAIM",
@@ -144,7 +144,11 @@ def files_of(content: Bytes, node: Node) -> Files:
         return content.open(joined(node.path, name))
 
     return Files(
-        opened, no_file_made, lambda: content.names(node.path), lambda: _mark(content, node)
+        opened,
+        no_file_made,
+        lambda: content.names(node.path),
+        lambda: _mark(content, node),
+        waits=content.opened.backend.reach is Reach.NETWORK,
     )
 
 
@@ -173,7 +177,9 @@ def has_nodes(content: Bytes, path: str) -> bool:
     if is_unfinished(content, path):
         return False
     try:
-        return any(name.rpartition("/")[2] in DOCUMENTS for name in content.names(path))
+        if not any(name.rpartition("/")[2] in DOCUMENTS for name in content.names(path)):
+            return False
+        return node_at(content, path).kind == "none"  # its writer may just have finished
     except StoreError as error:
         # Who may not list, as nobody may over plain HTTP, sees no folders but groups.
         if isinstance(error.error, (PermissionDenied, UnsupportedOperation)):

@@ -38,16 +38,22 @@ def read(content: Bytes, key: str, look: Callable[[Files], Seen[T]]) -> Outcome[
 
     The store is asked for the document's etag and time before the document is read, and after the
     elements were: between two equal answers nothing was replaced. What is seen of the document
-    alone is of one generation by itself.
+    alone is of one generation by itself. A file that is replaced while it is read (`ESTALE`) is
+    one of another generation.
     """
     return guarded(lambda: _read_in_turns(content, key, look), key, content.config)
 
 
 def _read_in_turns(content: Bytes, key: str, look: Callable[[Files], Seen[T]]) -> Outcome[T]:
     for _ in range(TURNS_MAX):
-        node, before = _found(content, key)
         others: list[str] = []
-        seen = look(_noting(files_of(content, node), others))
+        try:
+            node, before = _found(content, key)
+            seen = look(_noting(files_of(content, node), others))
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            continue
         if (seen.complete and not others) or generation_of(content, node) == before:
             return seen.outcome
     return Failure(
