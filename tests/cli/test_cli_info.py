@@ -171,6 +171,29 @@ def test_nothing_there_and_a_link_in_a_circle(capsys: Capsys) -> None:
     assert "did not foresee" not in said.err
 
 
+@pytest.mark.parametrize("path", ["nothere", "nothere.xyz", "nothere/", "a.json"])
+@pytest.mark.parametrize("command", ["info", "preview", "copy", "verify"])
+def test_of_a_path_that_does_not_exist_nothing_is_there(
+    capsys: Capsys, command: str, path: str
+) -> None:
+    said = typed(capsys, command, path, *(["out.png"] if command != "info" else []))
+    assert (said.status, said.out) == (2, "")
+    name = path.rstrip("/").rpartition("/")[2]
+    assert f"Nothing is stored under {name!r}" in said.err
+
+
+@pytest.mark.parametrize("command", ["info", "preview", "copy", "verify"])
+def test_neither_is_the_folder_above(capsys: Capsys, command: str) -> None:
+    said = typed(capsys, command, "no/way/to", *(["out.png"] if command != "info" else []))
+    assert (said.status, said.out) == (2, "")
+    assert "no/way' does not exist. Check the path" in said.err
+
+
+def test_a_file_of_an_unknown_suffix_is_there(capsys: Capsys) -> None:
+    Path("a.xyz").write_bytes(b"")
+    assert "No format is registered" in typed(capsys, "info", "a.xyz").err
+
+
 def test_names_do_nothing_to_the_terminal(capsys: Capsys) -> None:
     write("s.zarr/\x1b[2Ja", STACK).unwrap()
     said = typed(capsys, "info", "s.zarr")

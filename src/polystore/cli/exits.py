@@ -18,6 +18,10 @@ GOOD, BAD, NOT_BEGUN, INTERRUPTED = 0, 1, 2, 130
 of a program that Ctrl-C stopped."""
 
 
+_OF_PYTHON = ("list_files", "Check the root of the config")
+"""Parts of advice for what was not found, where a path is what to check here."""
+
+
 def ended_by(command: str, error: StorageError, status: int) -> int:
     """Say on standard error what is wrong and what to do, and give the exit status."""
     remark(f"polystore {command}: {spoken(error)}")
@@ -36,7 +40,7 @@ def spoken(error: StorageError) -> str:
             return f"{error.message} Add --if-exists replace, or skip to keep what is there."
         case _ if "OmeOptions(axes" in error.advice:
             return f"{error.message} Add --axes, with a name for each axis, such as --axes z,y,x."
-        case NotFound() if "list_files" in error.advice:
+        case NotFound() if any(it in error.advice for it in _OF_PYTHON):
             return f"{error.message} Check the path: polystore info says what a folder holds."
         case _:
             return str(error)

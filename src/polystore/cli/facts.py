@@ -13,7 +13,7 @@ from polystore.cli.lazily import loaded
 from polystore.cli.nodes import Node, codecs_of, node_at, stored_bytes
 from polystore.cli.places import images_among
 from polystore.configs import ZarrConfig
-from polystore.core.errors import NotFound, UnsupportedOperation
+from polystore.core.errors import NotFound, UnknownFormat, UnsupportedOperation
 from polystore.core.item import Event, Item
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import LazyArray, is_host_array
@@ -215,7 +215,12 @@ def _of_files(address: Address) -> Outcome[dict[str, Json]]:
         nbytes = _nbytes(it.payload)
         return {"kind": "file", **facts, "blocks": blocks, "bytes": nbytes, "stored_bytes": size}
 
-    return loaded(source, item.key).map(joined)
+    found = loaded(source, item.key)
+    if not is_successful(found) and isinstance(found.failure(), UnknownFormat):
+        there = stat(source, item.key)  # a load asks for the format first
+        if not is_successful(there) and isinstance(there.failure(), NotFound):
+            return Failure(there.failure())
+    return found.map(joined)
 
 
 def _nbytes(payload: object) -> int | None:
