@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polystore import InvalidKey, InvalidSpec, PlateNames, is_successful
+from polystore import (
+    InvalidKey,
+    InvalidSpec,
+    PlateNames,
+    ZarrConfig,
+    ZarrLayout,
+    is_successful,
+    load,
+)
 from polystore.backends.zarr.plates.names import (
     AXES,
     Plane,
@@ -19,18 +29,22 @@ from polystore.backends.zarr.plates.names import (
 
 TEMPLATE = PlateNames("{row}{column:02}_s{field}_w{channel}.tif")
 
-COUNTED = ("field", "channel", "z", "t")
+COUNTED: tuple[str, ...] = ("field", "channel", "z", "t")
 
 
 @st.composite
 def templates(draw: st.DrawFn) -> PlateNames:
-    """Templates of any order and separation; not all of them are good ones."""
+    """Templates of any order and separation, some with a name twice; not all are good ones."""
     names = ["row", "column", *draw(st.lists(st.sampled_from(COUNTED), unique=True))]
+    names += draw(st.lists(st.sampled_from(names), max_size=2))
     text = draw(st.sampled_from(["", "p", "7", "Channel "]))
     for name in draw(st.permutations(names)):
         text += "{" + name + draw(st.sampled_from(["", ":02", ":03", ":d"])) + "}"
         text += draw(st.sampled_from(["", "_", "0", "s", "A", "-1-", "{{", "/"]))
-    return PlateNames(text + ".tif", draw(st.integers(0, 2)))
+    numbers = st.integers(0, 2)
+    return PlateNames(
+        text + ".tif", draw(numbers | st.dictionaries(st.sampled_from(COUNTED), numbers))
+    )
 
 
 def planes() -> st.SearchStrategy[Plane]:
@@ -81,7 +95,7 @@ def test_no_template_and_no_name_raises(template: str, key: str) -> None:
         ("{row}{column}{field}.tif", "'column' and 'field' stand side by side"),
         ("{row}{column}0{field}.tif", "'column' and 'field' stand side by side"),
         ("{row:d}{column}.tif", "'row' and 'column' stand side by side"),
-        ("{row}{column}_{row}.tif", "names 'row' twice"),
+        ("{row}{column}{column}.tif", "'column' and 'column' stand side by side"),
         ("{row}_s{field}.tif", "does not name 'column'"),
         ("{column}.tif", "does not name 'row'"),
         ("{row}{column}_{well}.tif", "'well'"),
@@ -129,6 +143,55 @@ def test_what_the_template_would_not_have_made_is_no_name(key: str) -> None:
     assert TEMPLATE.template in error.message
 
 
+VITRA = "Channel {channel}-{column:02}-{row}-{column:02}-{field:02}.tif"
+
+HUMAN = "AS_09125_050116030001_{row}{column:02}f{field:02}d{channel}.tif"
+
+
+@pytest.mark.parametrize(
+    ("names", "key", "plane"),
+    [
+        (PlateNames(VITRA, {"field": 0}), "Channel 2-12-A-12-00.tif", Plane("A", 12, channel=1)),
+        (PlateNames(HUMAN, 0), "AS_09125_050116030001_D03f00d2.tif", Plane("D", 3, channel=2)),
+        (PlateNames("{row}/{row:02}{column:02}.tif"), "D/0403.tif", Plane("D", 3)),
+        (PlateNames("{row}{row}{column}.tif"), "AAAA3.tif", Plane("AA", 3)),
+    ],
+)
+def test_names_of_microscopes_are_read_and_made(names: PlateNames, key: str, plane: Plane) -> None:
+    assert parsed(names, key).unwrap() == plane
+    assert formatted(names, plane).unwrap() == key
+
+
+def test_what_a_name_says_twice_must_be_the_same() -> None:
+    error = parsed(PlateNames(VITRA, {"field": 0}), "Channel 1-02-A-12-00.tif").failure()
+    assert isinstance(error, InvalidKey)
+    assert "two values for 'column'" in error.message
+    assert "channel, z and t from 1, field from 0" in error.advice
+    rows = parsed(PlateNames("{row}/{row:02}{column:02}.tif"), "D/0303.tif").failure()
+    assert "two values for 'row'" in rows.message
+
+
+def test_first_numbers_by_name_are_a_value() -> None:
+    names = PlateNames(VITRA, {"z": 2, "field": 0})
+    assert names == PlateNames(VITRA, (("field", 0), ("z", 2)))
+    assert hash(names) == hash(PlateNames(VITRA, {"field": 0, "z": 2}))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{"feild": 0}, {"column": 0}, {"field": -1}, {"field": True}, (("z", 0), ("z", 1)), -1],
+)
+def test_first_numbers_that_are_none_are_said(
+    tmp_path: Path, first: int | Mapping[str, int] | tuple[tuple[str, int], ...]
+) -> None:
+    names = PlateNames(VITRA, first)
+    plate = ZarrConfig(root=tmp_path / "p.zarr", layout=ZarrLayout.PLATE, names=names)
+    error = load(plate)("Channel 1-01-A-01-00.tif").failure()
+    assert isinstance(error, InvalidSpec)
+    assert error.where == "PlateNames.first"
+    assert "field, channel, z, t" in error.message
+
+
 def test_rows_go_on_after_z() -> None:
     digits = PlateNames("r{row:02}c{column:02}.tif")
     assert parsed(digits, "r27c48.tif").unwrap() == Plane("AA", 48)
@@ -157,9 +220,11 @@ def test_axes_are_those_of_the_names_in_the_order_of_ome_zarr() -> None:
         ("{row}{column}_w{channel}.tif", 1, ("w1", "w2")),
         ("Channel {channel}-{row}{column}.tif", 0, ("Channel 0", "Channel 1")),
         ("{channel}-{row}{column}.tif", 1, ("c1", "c2")),
+        ("{row}{column}f{field}d{channel}.tif", {"channel": 0}, ("d0", "d1")),
+        (VITRA, {"field": 0}, ("Channel 1", "Channel 2")),
     ],
 )
 def test_channels_are_called_as_in_the_names(
-    template: str, first: int, expected: tuple[str, ...]
+    template: str, first: int | Mapping[str, int], expected: tuple[str, ...]
 ) -> None:
     assert channel_names(PlateNames(template, first), 2) == expected

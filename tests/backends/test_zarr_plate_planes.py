@@ -59,8 +59,6 @@ FILES = [
     for channel in (1, 2, 3)
 ]
 
-VITRA = Path(__file__).parents[3] / "shared" / "data" / "cellprofiler" / "vitra"
-
 
 def assert_plane(store: ZarrConfig, key: str) -> None:
     item = load(store)(key).unwrap()
@@ -293,24 +291,6 @@ def test_a_folder_of_files_makes_a_plate_and_comes_back(tmp_path: Path) -> None:
     done = collect(compose(load(disk, format=TIFF), save(plate, if_exists="skip")).map(FILES))
     assert not done.errors
     assert not done.saved
-
-
-@pytest.mark.skipif(not VITRA.is_dir(), reason="the images of others are not here")
-def test_the_files_of_a_real_plate_come_back(tmp_path: Path) -> None:
-    names = PlateNames("Channel {channel}-{field:02}-{row}-{column:02}-00.tif")
-    disk, plate = DiskConfig(root=VITRA), plate_at(tmp_path, names)
-    keys = list_files(disk).unwrap()
-    assert not collect(compose(load(disk, format=TIFF), save(plate)).map(keys)).errors
-    assert list_files(plate).unwrap() == keys
-    assert listed_fields(plate) == {"A/1/0", "A/12/11"}
-    back = DiskConfig(root=tmp_path / "out")
-    assert not collect(compose(load(plate), save(back)).map(keys)).errors
-    for key in keys:
-        first, again = load(disk)(key).unwrap(), load(back)(key).unwrap()
-        np.testing.assert_array_equal(first.payload, again.payload)
-    image = load(plate_at(tmp_path))("A/12/11").unwrap()
-    assert image.payload.shape == (2, 1024, 1360)
-    assert image.metadata.channel_names == ("Channel 1", "Channel 2")
 
 
 def test_the_files_of_a_field_are_saved_whole_in_one_go(tmp_path: Path) -> None:

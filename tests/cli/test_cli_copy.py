@@ -138,6 +138,68 @@ def test_a_folder_becomes_a_plate_and_the_plate_the_folder(capsys: Capsys) -> No
         assert np.array_equal(pixels(f"back/{name}"), plane)
 
 
+VITRA = "Channel {channel}-{column:02}-{row}-{column:02}-{field:02}.tif"
+
+HUMAN = "AS_09125_050116030001_{row}{column:02}f{field:02}d{channel}.tif"
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "cellprofiler"
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "made", "fields"),
+    [
+        (
+            VITRA,
+            "field=0",
+            [f"Channel {it}-{well}-A-{well}-00.tif" for it in (1, 2) for well in ("01", "12")],
+            ("A/1/0", "A/12/0"),
+        ),
+        (HUMAN, "0", [f"AS_09125_050116030001_D03f00d{it}.tif" for it in range(3)], ("D/3/0",)),
+    ],
+)
+def test_the_names_of_microscopes_come_back(
+    capsys: Capsys, names: str, first: str, made: list[str], fields: tuple[str, ...]
+) -> None:
+    for number, name in enumerate(made):
+        write(f"tiffs/{name}", np.full((32, 32), number, np.uint16)).unwrap()
+    _assert_comes_back(capsys, "tiffs", (names, first), fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "fields"),
+    [("vitra", (VITRA, "field=0"), ("A/1/0", "A/12/0")), ("human", (HUMAN, "0"), ("D/3/0",))],
+)
+def test_real_plates_come_back(
+    capsys: Capsys, name: str, names: tuple[str, str], fields: tuple[str, ...]
+) -> None:
+    if not (REAL / name).is_dir():
+        pytest.skip("the images of others are not here")
+    _assert_comes_back(capsys, str(REAL / name), names, fields)
+
+
+def _assert_comes_back(
+    capsys: Capsys, folder: str, named: tuple[str, str], fields: tuple[str, ...]
+) -> None:
+    names = ("--names", named[0], "--first", named[1])
+    said = typed(capsys, "copy", folder, "plate.zarr", "--layout", "plate", *names)
+    assert (said.status, said.err) == (0, "")
+    assert list_files(ZarrConfig(root="plate.zarr", layout=ZarrLayout.PLATE)).unwrap() == fields
+    assert typed(capsys, "copy", "plate.zarr", "back", *names).status == 0
+    for path in Path(folder).iterdir():
+        assert np.array_equal(pixels(str(path)), pixels(f"back/{path.name}"))
+    assert len(list(Path("back").iterdir())) == len(list(Path(folder).iterdir()))
+    said = typed(capsys, "verify", folder, "plate.zarr", *names)
+    assert (said.status, "equal, bit for bit" in said.out) == (0, True)
+
+
+@pytest.mark.parametrize("first", ["x", "-1", "field", "field=", "feild=0", "field=0,field=1", ""])
+def test_first_numbers_that_are_none_are_said(capsys: Capsys, first: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        typed(capsys, "copy", "a", "b", "--names", VITRA, f"--first={first}")
+    assert stopped.value.code == 2
+    assert "--first" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_planes_that_come_later_are_copied_one_by_one(capsys: Capsys, alone: bool) -> None:
     planes = write_planes()

@@ -86,7 +86,10 @@ omes = st.builds(
     st.none() | st.integers(1, 4),
     st.sampled_from(["mean", "nearest"]),
 )
-names = st.builds(PlateNames, texts, st.integers(0, 1))
+COUNTED: tuple[str, ...] = ("field", "channel", "z", "t")
+numbers = st.integers(0, 1)
+firsts = numbers | st.dictionaries(st.sampled_from(COUNTED), numbers)
+names = st.builds(PlateNames, texts, firsts)
 zarrs = st.builds(
     ZarrConfig,
     root=roots,

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from polystore.cli.exits import BAD, GOOD, INTERRUPTED, NOT_BEGUN, ended_by, remark, spoken
-from polystore.cli.words import whole_numbers, words
+from polystore.cli.words import first_numbers, whole_numbers, words
 from polystore.core.outcome import is_successful
 
 if TYPE_CHECKING:
@@ -60,7 +60,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "all its resolutions, or a field of an OME-Zarr plate",
     )
     add("--names", metavar="TEMPLATE", help="how the files of a plate are called, to read or write")
-    add("--first", metavar="N", type=int, default=1, help="the number of the first field in names")
+    add(
+        "--first",
+        metavar="N",
+        type=first_numbers,
+        default=1,
+        help="what names count from: a number for all (the default is 1), or those that differ, as "
+        "in field=0,channel=1",
+    )
     add("--ome", choices=("0.4", "0.5"), help="the version of OME-Zarr to write")
     add("--axes", type=words, metavar="z,y,x", help="the axes of images, where they do not say")
     add("--chunks", type=whole_numbers, metavar="1,512,512", help="what is compressed as one")

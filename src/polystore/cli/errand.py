@@ -36,7 +36,7 @@ class Wish:
 
     layout: Literal["array", "image", "plate"] | None = None
     names: str | None = None
-    first: int = 1
+    first: int | tuple[tuple[str, int], ...] = 1
     version: Literal["0.5", "0.4"] | None = None
     axes: tuple[str, ...] = ()
     chunks: tuple[int, ...] | None = None

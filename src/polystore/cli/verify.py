@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from polystore.cli.escaping import printable
 from polystore.cli.exits import BAD, GOOD, INTERRUPTED, NOT_BEGUN, ended_by, remark
+from polystore.cli.words import first_numbers
 from polystore.core.outcome import is_successful
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("one", metavar="A", help="a file, a folder, or anything in Zarr")
     parser.add_argument("other", metavar="B", help="what it is compared with")
     parser.add_argument("--names", metavar="TEMPLATE", help="how the files of the plate are called")
-    parser.add_argument("--first", metavar="N", type=int, default=1, help="as in polystore copy")
+    parser.add_argument(
+        "--first", metavar="N", type=first_numbers, default=1, help="as in polystore copy"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["whole_numbers", "words"]
+__all__ = ["first_numbers", "whole_numbers", "words"]
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -17,6 +17,28 @@ def words(text: str) -> tuple[str, ...]:
     if not all(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is no list such as z,y,x")
     return parts
+
+
+def first_numbers(text: str) -> int | tuple[tuple[str, int], ...]:
+    """Give the number that names count from, or those of some names; argparse's error for others.
+
+    >>> first_numbers("0"), first_numbers("field=0,channel=1")
+    (0, (('field', 0), ('channel', 1)))
+    """
+    from polystore.configs.zarr import COUNTED
+
+    if _is_number(text.strip()):
+        return int(text)
+    pairs = [tuple(map(str.strip, part.partition("="))) for part in words(text)]
+    fit = all(name in COUNTED and _is_number(number) for name, _, number in pairs)
+    if not fit or len({name for name, _, _ in pairs}) < len(pairs):
+        example = f"field=0,channel=1 (of {', '.join(COUNTED)})"
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, nor numbers such as {example}")
+    return tuple((name, int(number)) for name, _, number in pairs)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

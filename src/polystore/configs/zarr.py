@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias, cast
 
 from attrs import field, fields, frozen
@@ -14,6 +14,7 @@ from polystore.core.payload import Array, HostArray, LazyArray, Payload
 from polystore.core.records import Limits, Store
 
 __all__ = [
+    "COUNTED",
     "Blosc",
     "ChunkStrategy",
     "Compressor",
@@ -113,21 +114,40 @@ class OmeOptions:
     downsampling: Literal["mean", "nearest"] = "mean"
 
 
+COUNTED = ("field", "channel", "z", "t")
+"""What the names of a plate's files count from a first number on; rows and columns are as on it."""
+
+
+def _first(
+    first: int | Mapping[str, int] | tuple[tuple[str, int], ...],
+) -> int | tuple[tuple[str, int], ...]:
+    pairs = tuple(first.items()) if isinstance(first, Mapping) else first
+    return tuple(sorted(pairs, key=repr)) if isinstance(pairs, tuple) else pairs
+
+
 @frozen
 class PlateNames:
     """How the files of a plate are called, both ways: a name is read by it, and made by it.
 
     `template` is the name of a file with `{row}`, `{column}` and, as far as the names have them,
     `{field}`, `{channel}`, `{z}` and `{t}`. A row is letters, or a number; the others are numbers.
-    `{column:02}` has at least two digits. The fields, channels, z and t of the files are counted
-    from `first`, those of the plate from 0.
+    `{column:02}` has at least two digits. What a name says twice stands twice in the template.
+
+    The fields, channels, z and t of the files are counted from `first`, those of the plate from 0.
+    `first={"field": 0}` is for names that count one from 0, and the others from 1; it is kept as
+    sorted pairs.
 
     >>> PlateNames("{row}{column:02}_s{field}_w{channel}.tif").first
     1
+    >>> PlateNames("{row}{column:02}f{field:02}d{channel}.tif", first=0).first
+    0
+    >>> twice = "Channel {channel}-{column:02}-{row}-{column:02}-{field:02}.tif"
+    >>> PlateNames(twice, first={"field": 0}).first
+    (('field', 0),)
     """
 
     template: str
-    first: int = 1
+    first: int | tuple[tuple[str, int], ...] = field(default=1, converter=_first)
 
 
 def _text(root: str | os.PathLike[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeGuard, cast
 
 from polystore.configs import (
     Blosc,
@@ -15,6 +15,7 @@ from polystore.configs import (
     ZarrLayout,
     Zstd,
 )
+from polystore.configs.zarr import COUNTED
 from polystore.core.errors import InvalidSpec
 
 __all__ = ["are_numbers", "is_number", "mistake_in_zarr"]
@@ -63,8 +64,27 @@ def _number(least: int) -> _May:
     return (lambda it: is_number(it, least)), f"a whole number, {least} or more"
 
 
+def _is_first(value: object) -> bool:
+    if not isinstance(value, tuple):
+        return is_number(value, 0)
+    pairs = cast("tuple[object, ...]", value)
+    names = [it[0] for it in pairs if _is_pair(it)]
+    return len(names) == len(pairs) == len(set(names))
+
+
+def _is_pair(value: object) -> TypeGuard[tuple[str, int]]:
+    if not isinstance(value, tuple):
+        return False
+    pair = cast("tuple[object, ...]", value)
+    return len(pair) == 2 and pair[0] in COUNTED and is_number(pair[1], 0)
+
+
 _LENGTHS: _May = (lambda it: are_numbers(it, 1)), "one length per axis, each 1 or more,"
 _TEXTS: _May = _are_texts, "texts"
+_FIRST: _May = (
+    _is_first,
+    f"a whole number, 0 or more, or such numbers by name, of {', '.join(COUNTED)}",
+)
 
 _FIELDS: Mapping[type[object], Mapping[str, _May]] = {
     ZarrConfig: {
@@ -92,7 +112,7 @@ _FIELDS: Mapping[type[object], Mapping[str, _May]] = {
     },
     PlateNames: {
         "template": ((lambda it: isinstance(it, str)), "text"),
-        "first": _number(0),
+        "first": _FIRST,
     },
 }
 """What may stand in each field of a config, and of the values that it is made of."""

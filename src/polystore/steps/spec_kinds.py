@@ -149,6 +149,11 @@ def is_number_or_list(kind: object) -> bool:
     return {int, tuple} == set(members_of(kind))
 
 
+def is_number_or_by_names(kind: object) -> bool:
+    """Whether it is a number, or numbers by their names."""
+    return kind == (int | tuple[tuple[str, int], ...])
+
+
 def is_texts_by_names(kind: object) -> bool:
     return kind == tuple[tuple[str, str], ...]
 

@@ -52,6 +52,7 @@ def reader(registry: Registry, functions: Mapping[str, Callable[..., object]]) -
         (kinds.is_items_or_function, hooks.items_or_function),
         (kinds.is_compressor, hooks.compressor),
         (kinds.is_number_or_list, hooks.number_or_list),
+        (kinds.is_number_or_by_names, _number_or_by_names),
         (kinds.is_tuple, hooks.tuple_of),
         (kinds.is_texts_by_names, _pairs),
         (kinds.is_row, hooks.row),
@@ -255,6 +256,13 @@ def _pairs(value: object, _kind: object) -> tuple[tuple[str, str], ...]:
         raise TypeError("this must be an object of texts by their names")
     texts = cast("dict[str, object]", value)
     return tuple((name, at(name, partial(_strict, str, text))) for name, text in texts.items())
+
+
+def _number_or_by_names(value: object, _kind: object) -> int | tuple[tuple[str, int], ...]:
+    if not isinstance(value, dict):
+        return _strict(int, value)
+    numbers = cast("dict[str, object]", value)
+    return tuple((name, at(name, partial(_strict, int, it))) for name, it in numbers.items())
 
 
 def _with_arguments(kind: type[object]) -> type[object]:

@@ -6,7 +6,7 @@ import enum
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import cast
+from typing import TypeVar, cast
 
 from attrs import frozen
 from cattrs import Converter
@@ -29,6 +29,8 @@ from polystore.steps.spec_kinds import (
 
 __all__ = ["writer"]
 
+T = TypeVar("T")
+
 
 @cache
 def writer(registry: Registry) -> Converter:
@@ -47,6 +49,7 @@ def writer(registry: Registry) -> Converter:
         (kinds.is_items_or_function, hooks.items_or_function),
         (kinds.is_compressor, hooks.compressor),
         (kinds.is_number_or_list, _list_or_number),
+        (kinds.is_number_or_by_names, _number_or_by_names),
         (kinds.is_texts_by_names, _by_names),
         (kinds.is_row, _list_or_number),
         (kinds.is_enum, _word),
@@ -122,11 +125,15 @@ def _list_or_number(value: int | tuple[int | None, ...]) -> int | list[int | Non
     return list(value) if isinstance(value, tuple) else value
 
 
-def _by_names(pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    texts = dict(pairs)
-    if len(texts) != len(pairs):
-        raise NotInSpecError("a name of the options is there twice")
-    return texts
+def _by_names(pairs: tuple[tuple[str, T], ...]) -> dict[str, T]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise NotInSpecError("a name is there twice")
+    return values
+
+
+def _number_or_by_names(value: int | tuple[tuple[str, int], ...]) -> int | dict[str, int]:
+    return _by_names(value) if isinstance(value, tuple) else value
 
 
 def _word(value: enum.Enum) -> object:

@@ -8,13 +8,14 @@ format says `01`, any capitals, and of two readings of a name the first.)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from string import Formatter
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from polystore.configs import PlateNames
+from polystore.configs.zarr import COUNTED
 from polystore.core.errors import InvalidKey, InvalidSpec
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 
@@ -23,8 +24,7 @@ __all__ = ["AXES", "Plane", "axes_of", "channel_names", "checked", "formatted", 
 AXES = ("t", "c", "z")
 """The axes that the files of a field are numbered along, in the order of OME-Zarr."""
 
-_COUNTED = {"field": "field", "channel": "channel", "z": "z", "t": "t"}
-_NUMBERS = ("column", *_COUNTED)
+_NUMBERS = ("column", *COUNTED)
 
 _DIGITS_MAX = 6
 """A number in a name may have so many digits: an array is never made as long as a date."""
@@ -62,19 +62,30 @@ class Plane:
 
 @frozen
 class _Part:
-    """A text, and what follows it: a name of the template with its digits; `exact` is no more."""
+    """A text, and what follows it: a name of the template, if there is one.
+
+    It is written in so many digits at least, or `exact` ones, and counted from `first`.
+    """
 
     literal: str
     name: str | None
     digits: int = 0
+    first: int = 0
     is_letters: bool = False
     exact: bool = False
 
 
 @frozen
 class _Template:
+    """A template that was read: the groups of its pattern are those of the named parts."""
+
     parts: tuple[_Part, ...]
     pattern: re.Pattern[str]
+
+    @property
+    def named(self) -> list[_Part]:
+        """Give the parts that have a name."""
+        return [part for part in self.parts if part.name is not None]
 
 
 def parsed(names: PlateNames, key: str) -> Outcome[Plane]:
@@ -126,54 +137,82 @@ def channel_names(names: PlateNames, count: int) -> tuple[str, ...]:
     >>> channel_names(PlateNames("Channel {channel}-{row}-{column:02}.tif"), 2)
     ('Channel 1', 'Channel 2')
     """
-    before = _template(names).map(
-        lambda it: next((part.literal for part in it.parts if part.name == "channel"), "")
-    )
-    letters = re.search(r"[A-Za-z]+ ?\Z", before.value_or(""))
+    parts = _template(names).map(lambda it: it.parts).value_or(())
+    own = next((part for part in parts if part.name == "channel"), _Part("", "channel", first=1))
+    letters = re.search(r"[A-Za-z]+ ?\Z", own.literal)
     prefix = letters.group() if letters else "c"
-    return tuple(f"{prefix}{number + names.first}" for number in range(count))
+    return tuple(f"{prefix}{number + own.first}" for number in range(count))
 
 
 def _parsed(names: PlateNames, template: _Template, key: str) -> Outcome[Plane]:
     found = template.pattern.fullmatch(key)
     if found is None:
         return Failure(_no_name(names, key))
-    row, numbers = "", dict.fromkeys(_NUMBERS, 0)
-    for name, text in found.groupdict().items():
+    row, numbers = "", dict[str, int](dict.fromkeys(_NUMBERS, 0))
+    said: dict[str, str | int] = {}
+    for part, text in zip(template.named, found.groups(), strict=True):
+        name = part.name or ""
         if name == "row":
-            row = text if _ROW.fullmatch(text) else _letters(int(text))
+            value: str | int = text if part.is_letters else _letters(int(text))
+            row = str(value)
         else:
-            numbers[name] = int(text) - (names.first if name in _COUNTED else 0)
+            value = numbers[name] = int(text) - part.first
+        if said.setdefault(name, value) != value:
+            return Failure(_no_name(names, key, f"; it says two values for {name!r}"))
     if not row or min(numbers.values()) < 0:
         return Failure(_no_name(names, key))
     return Success(Plane(row, **numbers))
 
 
-def _no_name(names: PlateNames, key: str) -> InvalidKey:
+def _no_name(names: PlateNames, key: str, why: str = "") -> InvalidKey:
     return InvalidKey(
         key,
         None,
-        f"{key!r} does not fit {names.template!r}.",
-        f"The template counts fields, channels, z and t from {names.first}, and rows are capitals. "
+        f"{key!r} does not fit {names.template!r}{why}.",
+        f"The template counts {_counting(names)}, and rows are capitals. "
         "Rename the file, or give PlateNames another template.",
     )
 
 
+def _counting(names: PlateNames) -> str:
+    """Say what the names count from which number.
+
+    >>> _counting(PlateNames("", first=0)), _counting(PlateNames("", first={"field": 0, "z": 2}))
+    ('field, channel, z and t from 0', 'channel and t from 1, field from 0, z from 2')
+    """
+    by_first: dict[int, list[str]] = {}
+    for name in COUNTED:
+        by_first.setdefault(_first(names, name), []).append(name)
+    return ", ".join(
+        f"{' and '.join(', '.join(each).rsplit(', ', 1))} from {first}"
+        for first, each in sorted(by_first.items(), key=lambda it: -len(it[1]))
+    )
+
+
+def _first(names: PlateNames, name: str) -> int:
+    """Give the number that the names count something from."""
+    if name not in COUNTED:
+        return 0
+    return names.first if isinstance(names.first, int) else dict(names.first).get(name, 1)
+
+
 def _formatted(names: PlateNames, template: _Template, plane: Plane) -> Outcome[str]:
-    left = {"row": plane.row, **{name: getattr(plane, name) for name in _NUMBERS}}
-    text = ""
+    values: Mapping[str, object] = {name: getattr(plane, name) for name in ("row", *_NUMBERS)}
+    text, named = "", set[str]()
     for part in template.parts:
         text += part.literal
         if part.name is None:
             continue
-        word = _word(part, left.pop(part.name), names.first)
+        word = _word(part, values[part.name])
         if word is None:
             return Failure(_nameless(names, plane))
         text += word
-    return Failure(_nameless(names, plane)) if any(left.values()) else Success(text)
+        named.add(part.name)
+    left = any(value for name, value in values.items() if name not in named)
+    return Failure(_nameless(names, plane)) if left else Success(text)
 
 
-def _word(part: _Part, value: object, first: int) -> str | None:
+def _word(part: _Part, value: object) -> str | None:
     """Give what stands in a name for a value; `None` if it cannot."""
     if part.name == "row":
         row = value if isinstance(value, str) and _ROW.fullmatch(value) else None
@@ -181,8 +220,7 @@ def _word(part: _Part, value: object, first: int) -> str | None:
             return row
         number = _number(row)
     else:
-        number = value if isinstance(value, int) and value >= 0 else -1 - first
-        number += first if part.name in _COUNTED else 0
+        number = value + part.first if isinstance(value, int) and value >= 0 else -1
     word = f"{number:0{part.digits}}"
     longest = part.digits if part.exact else max(part.digits, _DIGITS_MAX)
     return word if number >= 0 and len(word) <= longest else None
@@ -220,17 +258,17 @@ def _letters(number: int) -> str:
 def _template(names: PlateNames) -> Outcome[_Template]:
     try:
         found = list(Formatter().parse(names.template))
-        first = names.first + 0
+        below = min(_first(names, name) for name in COUNTED) < 0
     except (TypeError, ValueError) as error:
         return Failure(_no_template(names, str(error)))
-    if first < 0:
+    if below:
         return Failure(_no_template(names, "numbers cannot count from below 0"))
     parts: list[_Part] = []
     for literal, name, spec, conversion in found:
         part = _part(literal, name, spec or "", conversion)
         if isinstance(part, str):
             return Failure(_no_template(names, part))
-        parts.append(part)
+        parts.append(evolve(part, first=_first(names, name or "")))
     problem = _problem([part.name for part in parts if part.name is not None])
     exact = _runs(parts) if problem is None else problem
     if isinstance(exact, str):
@@ -249,13 +287,10 @@ def _part(literal: str, name: str | None, spec: str, conversion: str | None) -> 
     digits = re.fullmatch("(?:0([1-6]))?d?", spec)
     if digits is None or conversion is not None:
         return f"{name!r} is formatted in a way other than '02': as many digits, with zeros"
-    return _Part(literal, name, int(digits.group(1) or 1), name == "row" and not spec)
+    return _Part(literal, name, int(digits.group(1) or 1), is_letters=name == "row" and not spec)
 
 
 def _problem(named: Sequence[str]) -> str | None:
-    twice = next((name for name in named if named.count(name) > 1), None)
-    if twice is not None:
-        return f"it names {twice!r} twice"
     lacking = next((name for name in ("row", "column") if name not in named), None)
     return None if lacking is None else f"it does not name {lacking!r}"
 
@@ -272,12 +307,7 @@ def _runs(parts: Sequence[_Part]) -> tuple[_Part, ...] | str:
             side = " and ".join(map(repr, growing[:2]))
             return f"{side} stand side by side, and nothing says where the first ends"
         alone = len(run) == 1
-        done += [
-            part
-            if alone or part.digits == 1
-            else _Part(part.literal, part.name, part.digits, part.is_letters, exact=True)
-            for part in run
-        ]
+        done += [part if alone or part.digits == 1 else evolve(part, exact=True) for part in run]
     return tuple(done)
 
 
@@ -302,12 +332,12 @@ def _pattern(part: _Part) -> str:
     if part.name is None:
         word = ""
     elif part.is_letters:
-        word = f"(?P<row>{_ROW.pattern})"
+        word = f"({_ROW.pattern})"
     else:
         own = f"[0-9]{{{part.digits}}}"
         more = f"[1-9][0-9]{{{part.digits},{_DIGITS_MAX - 1}}}"
         grows = not part.exact and part.digits < _DIGITS_MAX
-        word = f"(?P<{part.name}>{own}|{more})" if grows else f"(?P<{part.name}>{own})"
+        word = f"({own}|{more})" if grows else f"({own})"
     return re.escape(part.literal) + word
 
 
