@@ -76,9 +76,10 @@ def no_field(key: str, config: object) -> InvalidKey:
 
 
 def _in_field(store: ZarrStore, key: str, *, writes: bool = False) -> Outcome[None]:
-    """Give nothing for a key of a field, or below one: to be written, of a label image.
+    """Give nothing for a key that is one of a plate's, `InvalidKey` for any other.
 
-    To be read, those of rows and wells pass too: what they are is said as of any folder.
+    To be written, those of fields and of their label images are; to be read, all that are below
+    fields too, and those of rows and wells, which are folders.
     """
     parts = key.split("/")
     if not writes and len(parts) < _DEPTH and all(map(is_name, parts)):
@@ -126,7 +127,7 @@ def load_field(
 def load_field_lazily(
     store: ZarrStore, key: Key, format: FileFormat[object] | None, /
 ) -> Outcome[Item[LazyArray]]:
-    """Give the same to be read region by region."""
+    """Give the same as `load_field`, to be read region by region."""
     return _with_planes(
         store, key, lambda: cast("_Load[LazyArray]", IMAGE.load_lazy)(store, key, format)
     )
@@ -210,8 +211,8 @@ def copy_field(
 ) -> Outcome[bool]:
     """Copy a field as it is stored, and have it listed where it comes to a plate.
 
-    `UnsupportedOperation` too for a field that lacks planes, and where the keys of either plate are
-    names of files.
+    `UnsupportedOperation` where it would not be stored so in the other store, for a field that
+    lacks planes, and where the keys of either plate are names of files.
     """
     if store.config.names is not None or to.config.names is not None:
         return Failure(_not_so(key, to))

@@ -47,7 +47,8 @@ _SHOWN = 5
 class FieldFiles:
     """The files of one field: `files` in the order of their planes along `axes` but for y and x.
 
-    `key` is the field's in the plate, `shape` how many planes there are along each of those axes.
+    `key` is the field's in the plate, `shape` how many planes there are along each of those axes,
+    `channels` what the channels are called by the names of the files.
     """
 
     key: str
@@ -60,9 +61,8 @@ class FieldFiles:
 def fields_of(names: PlateNames, keys: Iterable[str]) -> Outcome[tuple[FieldFiles, ...]]:
     """Give the fields that files with such names are the planes of, in natural order.
 
-    `InvalidKey` for a name that does not fit, or if two files are the same plane; `NotFound` if a
-    field lacks planes that it should have, by the numbers of the others; `InvalidSpec` for no
-    template.
+    `InvalidKey` for a name that does not fit; `NotFound` if a field lacks planes that it should
+    have, by the numbers of the others; `InvalidSpec` for no template.
 
     >>> names = PlateNames("{row}{column:02}_s{field}_w{channel}.tif")
     >>> fields = fields_of(names, ["A01_s1_w2.tif", "A01_s1_w1.tif", "B01_s1_w1.tif"]).unwrap()

@@ -1,8 +1,9 @@
 """Saving the planes of a plate by the names of their files: a field grows as its planes come.
 
-The first plane makes the image, of a size that has a place for it; each further one replaces the
-metadata in the same step in which its own files come, and grows the image if need be. One patch of
-a field comes after the other, so that no plane is lost. A file of elements never holds two planes.
+The first plane to come makes the image, just large enough to have a place for it. Each later one
+adds its files, and the metadata that changes with them, in one step, and makes the arrays longer
+where its place is past their end. Two such steps of a field never run at once, so that no plane is
+lost. No file of elements holds two planes, so that none is written again for another plane.
 """
 
 from __future__ import annotations
@@ -55,13 +56,19 @@ from polystore.core.records import IfExists, SaveOptions
 __all__ = ["save_plane"]
 
 _TURNS_MAX = 100
-"""How often a save begins again because the field came, or went, meanwhile."""
+"""How often a save begins again because another made or deleted the field meanwhile."""
 
 
 def save_plane(
     store: ZarrStore, key: Key, item: Item[Payload], how: SaveOptions, /
 ) -> Outcome[Saved]:
-    """Save a plane into the image of its field, and have the field listed."""
+    """Save a plane into the image of its field, and have the field listed.
+
+    `InvalidKey` for a name that does not fit, `UnsupportedPayload` for what is no plane, or is of
+    another shape or dtype than those of its field; `InvalidSpec` for no template, and for files of
+    elements that would hold several planes; `UnsupportedOperation` for a field that was saved
+    whole, and in a store of objects; `Unavailable` if the field came and went all the time.
+    """
     names = store.config.names
     if names is None or how.options is not None:
         message = f"A Zarr store does not take {type(how.options).__name__}."
@@ -280,7 +287,7 @@ def _difference(new: NewPlane, levels: list[tuple[str, Documents]]) -> StorageEr
 def _with_place(
     documents: Documents, place: PlanePlace, files: Files, below: str
 ) -> Outcome[ArrayMeta]:
-    """Give what is known of a level that has a place for the plane; it is written if it grew."""
+    """Give the metadata of a level, which is made longer, and written, if it lacks the place."""
     before = array_meta(documents)
     if not is_successful(before):
         return before

@@ -62,7 +62,7 @@ class Plate:
     others: Mapping[str, object] = field(factory=_nothing, hash=False)
 
     def grown(self, wells: Iterable[str], fields: int) -> Plate:
-        """Give the plate with these wells too, one of which has so many fields."""
+        """Give the plate with these wells too; `fields` is the most that one of them has."""
         both = {*self.wells, *wells}
         rows, columns = (
             _ordered({*known, *(well.split("/")[part] for well in both)})
@@ -145,9 +145,9 @@ def well_in(attributes: Attributes) -> Outcome[Well | None]:
 
 
 def with_plate(attributes: Attributes, plate: Plate, version: Version) -> dict[str, object]:
-    """Give the attributes with a plate put in the place of the one there; without wells, with none.
+    """Give the attributes with this plate in the place of theirs; with none, if it has no wells.
 
-    `version` is of a plate that is new: one that is there stays in its own.
+    `version` is that of a new plate: one that is there keeps its own.
 
     >>> with_plate({}, Plate().grown(["A/1"], 1), "0.4")["plate"]["wells"]
     [{'path': 'A/1', 'rowIndex': 0, 'columnIndex': 0}]
@@ -169,7 +169,7 @@ def with_plate(attributes: Attributes, plate: Plate, version: Version) -> dict[s
 
 
 def with_well(attributes: Attributes, well: Well, version: Version) -> dict[str, object]:
-    """Give the attributes with a well put in the place of the one there; without fields, with none.
+    """Give the attributes with this well in the place of theirs; with none, if it has no fields.
 
     >>> with_well({}, Well().of(["0"]), "0.5")
     {'ome': {'version': '0.5', 'well': {'version': '0.5', 'images': [{'path': '0'}]}}}

@@ -142,7 +142,10 @@ def _noted(planes: Mapping[str, Json]) -> Noted:
 
 
 def _number_of(value: Json, values: list[Json]) -> int:
-    """Give which of the values it is: as text, for to Python `1`, `1.0` and `True` are equal."""
+    """Give the position of a value among the values, which it joins if it is none of them yet.
+
+    They are compared as text: to Python `1`, `1.0` and `True` are equal.
+    """
     text = json.dumps(value)
     for number, known in enumerate(values):
         if json.dumps(known) == text:

@@ -50,12 +50,15 @@ __all__ = [
 T = TypeVar("T")
 
 _LOOKED_FOR = 6
-"""Lacking planes that are looked for, to be named."""
+"""How many lacking planes are looked for, to be named in an error."""
 
 
 @frozen
 class _Field:
-    """The image of a field: `place` is where the plane is in its array, with a number per axis."""
+    """The image of a field, and a plane of it: `place` is its index along all axes but y and x.
+
+    `noted` is `None` for a field that was saved whole, `meta` is of the full resolution.
+    """
 
     image: OmeImage
     noted: Noted | None
@@ -94,7 +97,7 @@ def load_plane(
 def load_plane_lazily(
     store: ZarrStore, key: Key, format: FileFormat[object] | None, /
 ) -> Outcome[Item[LazyArray]]:
-    """Give the plane as one that is read region by region: as it is now."""
+    """Give the plane to be read region by region, as it is now: not as others replace it later."""
     plane = _parsed(store, key, format)
     if not is_successful(plane):
         return Failure(plane.failure())
@@ -148,7 +151,7 @@ def _about(field: _Field) -> Outcome[tuple[Metadata, tuple[Event, ...]]]:
 
 
 def stat_plane(store: ZarrStore, key: Key, /) -> Outcome[Stat]:
-    """Say whether a plane stands under a name, or a folder that names of planes begin with."""
+    """Give the size and the age of a plane, or say that planes' names begin with this folder."""
 
     def look(files: Files, field: _Field) -> Seen[Stat]:
         nbytes = 0
@@ -239,24 +242,24 @@ def plane_made_by(store: ZarrStore, key: Key, history: tuple[Event, ...], /) -> 
 
 
 def delete_plane(store: ZarrStore, key: Key, /) -> Outcome[None]:
-    """Refuse to delete one plane of a field."""
+    """Refuse to delete one plane of a field: `UnsupportedOperation`."""
     return Failure(_only_fields(store, key, "deleted"))
 
 
 def move_plane(store: ZarrStore, old: Key, new: Key, if_exists: IfExists, /) -> Outcome[bool]:
-    """Refuse to move one plane of a field."""
+    """Refuse to move one plane of a field: `UnsupportedOperation`."""
     return Failure(_only_fields(store, old, "moved"))
 
 
 def save_plane_region(
     store: ZarrStore, key: Key, item: Item[Payload], region: Region, /
 ) -> Outcome[Saved]:
-    """Refuse to write a part of a plane."""
+    """Refuse to write a part of a plane: `UnsupportedOperation`."""
     return Failure(_only_fields(store, key, "written in part"))
 
 
 def make_no_folder(store: ZarrStore, key: Key, /) -> Outcome[None]:
-    """Refuse to make a folder: the folders of names come with the names."""
+    """Refuse to make a folder, which is but a part of names here: `UnsupportedOperation`."""
     message = "The keys of this plate are names of files, and its folders are parts of them."
     advice = "Save the files; a folder is there as long as one of them is."
     return Failure(UnsupportedOperation(key, store.config, message, advice))

@@ -1,8 +1,8 @@
 """What a plate and its wells list, kept true while many write: never a field that is not there.
 
-A field is built first and listed then, and is taken from the lists before it is deleted. So that no
-two do that at a time, they hold one lock of the plate. Who lists looks at what is there: what a
-writer that was killed had built and not listed is listed by the next.
+A field is built first and listed then, and is taken from the lists before it is deleted. Whoever
+changes the lists holds the one lock of the plate; who adds to them adds all that is there, also the
+fields of a writer that was killed after it had built them, and before it could list them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,11 @@ def plate_at(store: ZarrStore) -> Outcome[Plate]:
 
 
 def listed(store: ZarrStore, key: str, before: Plate | None = None) -> Outcome[None]:
-    """Have a field listed that was built: by its well, and by the plate, as that was `before`."""
+    """Have a field listed that was built: by its well, and by the plate.
+
+    `before` is what the plate listed before the field was built, if that was looked at: what is
+    listed already takes no lock, and nothing is written.
+    """
     well, _, name = key.rpartition("/")
     plate = plate_at(store) if before is None else Success(before)
     if not is_successful(plate):
@@ -199,7 +203,7 @@ def _new_plate(store: ZarrStore) -> Plate:
 
 
 def _lessened(store: ZarrStore, well: str, fields: int) -> Outcome[None]:
-    """Have the plate know that a well has but so many fields left: without any it is not listed."""
+    """Have the plate know that a well has so few fields left; it lists no well without any."""
     plate = plate_at(store)
     if not is_successful(plate):
         return Failure(plate.failure())

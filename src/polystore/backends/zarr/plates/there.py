@@ -21,15 +21,16 @@ __all__ = ["Row", "documents_at", "images_in", "rows_in"]
 
 
 _SETTLED_NS = 50_000_000
-"""Nanoseconds after a change in which another one might not show: kernels stamp by ticks of 1 to 10
-ms."""
+"""For so many nanoseconds after a change another one may leave the same time: kernels stamp by
+ticks of 1 to 10 ms."""
 
 
 @frozen
 class Row:
-    """A row that is there: the folders in it, or `None` if they are those that were noted.
+    """A row that is there: `wells` are the folders in it, `None` if they are as they were noted.
 
-    `token` is another one once a folder has come into the row, or gone; `None` if it may not be.
+    `token` is another one after a folder has come into the row, or gone from it; `None` where that
+    is not certain.
     """
 
     name: str
@@ -48,7 +49,7 @@ def documents_at(store: ZarrStore, key: str) -> Outcome[Documents | None]:
 
 
 def images_in(store: ZarrStore, well: str, known: Iterable[str]) -> Outcome[tuple[str, ...]]:
-    """Give the names of the images in a well; what is listed is one, if it is there."""
+    """Give the names of the images in a well: `known` ones, if they are there, are not opened."""
     there: list[str] = []
     for child in _children(store, well):
         if not is_successful(child):
