@@ -171,8 +171,8 @@ def test_a_second_ctrl_c_stops_in_the_middle_of_an_image() -> None:
     with started("demo", "in", environment={"PYTHONPATH": odd_format("endless")}) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        while "b.odd" not in process.stdout.readline():
-            pass
+        while "b.odd" not in (line := process.stdout.readline()):
+            assert line, "it ended before"
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
