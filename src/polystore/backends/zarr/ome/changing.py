@@ -18,12 +18,17 @@ from polystore.backends.zarr.ome.labels import (
     with_label,
     without_label,
 )
-from polystore.backends.zarr.ome.loading import StoredImage, image_documents, stored_image
+from polystore.backends.zarr.ome.loading import (
+    StoredImage,
+    image_documents,
+    seen_image,
+    stored_image,
+)
 from polystore.backends.zarr.ome.metadata import OmeImage, image_in
 from polystore.backends.zarr.ome.pyramid import Downsampling
 from polystore.backends.zarr.ome.regions import rewrite_region
 from polystore.backends.zarr.ome.saving import LabelOf, new_image
-from polystore.backends.zarr.tree import Files, Seen, ZarrStore, read_node
+from polystore.backends.zarr.tree import Files, ZarrStore, read_node
 from polystore.core.errors import InvalidKey, NotFound, StorageError, UnsupportedOperation
 from polystore.core.item import Item, Saved
 from polystore.core.key import Key
@@ -37,7 +42,7 @@ __all__ = ["delete_image", "documents_of_image", "move_image", "save_image", "sa
 
 def documents_of_image(store: ZarrStore, key: str) -> Outcome[Documents | None]:
     """Give the documents of the image under a key; `None` if something else is there."""
-    return read_node(store.tree, key, lambda files: Seen(image_documents(files)))
+    return read_node(store.tree, key, seen_image)
 
 
 def save_image(

@@ -29,6 +29,7 @@ from polystore.backends.zarr.ome.loading import (
     lazy_image,
     level_metadata,
     load_image,
+    seen_image,
     stored_image,
 )
 from polystore.backends.zarr.tree import Files, Seen, ZarrStore, read_node
@@ -52,12 +53,12 @@ def _load(
         return Failure(no_formats("A Zarr store", key, store.config))
 
     def look(files: Files) -> Seen[Item[Payload] | None]:
-        found = image_documents(files)
-        if not is_successful(found):
-            return Seen(Failure(found.failure()))
-        documents = found.unwrap()
+        found = seen_image(files)
+        if not is_successful(found.outcome):
+            return Seen(Failure(found.outcome.failure()), found.complete)
+        documents = found.outcome.unwrap()
         if documents is None:
-            return Seen(Success(None))
+            return Seen(Success(None), found.complete)
         seen = load_image(files, documents, key, store.config.max_bytes)
         return Seen(seen.outcome.map(_maybe), seen.complete)
 
@@ -134,7 +135,7 @@ def _stat_in(files: Files) -> Seen[Stat]:
     documents = found.unwrap()
     kind = None if documents is None else kind_of(documents)
     if documents is None or kind not in ("array", "image"):
-        return Seen(Success(Stat("folder", None, modified)), documents is not None)
+        return Seen(Success(Stat("folder", None, modified)), complete=False)
     if kind == "array":
         return Seen(array_meta(documents).map(lambda it: _file(it, modified, etag)))
     image = stored_image(files, documents)

@@ -29,6 +29,7 @@ __all__ = [
     "level_meta",
     "level_metadata",
     "load_image",
+    "seen_image",
     "stored_image",
 ]
 
@@ -60,6 +61,15 @@ def image_documents(files: Files) -> Outcome[Documents | None]:
     documents = found.unwrap()
     is_one = documents is not None and kind_of(documents) == "image"
     return Success(documents if is_one else None)
+
+
+def seen_image(files: Files) -> Seen[Documents | None]:
+    """Give the same for a node that may be replaced meanwhile.
+
+    That it is none is then never complete: its documents may have been removed one by one.
+    """
+    found = image_documents(files)
+    return Seen(found, complete=found.value_or(None) is not None)
 
 
 def stored_image(files: Files, documents: Documents) -> Seen[StoredImage]:
