@@ -11,7 +11,16 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from polystore import Array, DiskConfig, Framework, Item, Outcome, Transfer, load, save
+from polystore import (
+    Array,
+    Framework,
+    Item,
+    Outcome,
+    Store,
+    Transfer,
+    load,
+    save,
+)
 from polystore.builtin import BUILTIN
 from polystore.core.outcome import Failure, is_successful
 from polystore.core.payload import Payload
@@ -99,7 +108,7 @@ def bits(array: HostArray) -> tuple[object, ...]:
 
 
 def passed_through(
-    array: HostArray, framework: str, kind: Kind, disk: DiskConfig
+    array: HostArray, framework: str, kind: Kind, store: Store[Payload, Payload]
 ) -> Outcome[HostArray]:
     """Hand an array to a framework, save it, load it, and give it on the host.
 
@@ -112,9 +121,9 @@ def passed_through(
             return Failure(there.failure())
         item = there.unwrap()
         assert FRAMEWORKS[framework].owns(item.payload)
-        saved = save(disk, if_exists="replace")(Item(item.key, kind.payload(item.payload)))
+        saved = save(store, if_exists="replace")(Item(item.key, kind.payload(item.payload)))
         if not is_successful(saved):
             return Failure(saved.failure())
-        loaded = kind.array(load(disk)(item.key).unwrap().payload)
+        loaded = kind.array(load(store)(item.key).unwrap().payload)
         assert FRAMEWORKS[kind.given].owns(loaded), type(loaded)
         return FRAMEWORKS[kind.given].to_host(loaded, Transfer())
