@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, cast
@@ -15,6 +14,7 @@ from polystore.core.errors import AlreadyExists
 from polystore.core.item import Event
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.plainjson import plain_json
+from polystore.core.unnamed import is_untold, unnamed_json
 from polystore.core.version import __version__
 from polystore.steps.apply import Apply
 from polystore.steps.convert import Convert
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from polystore.core.payload import Json
 
 __all__ = ["first_difference", "made_otherwise", "making", "of_one", "planned"]
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-"""In the repr of a function, where it is in memory: another in every process."""
 
 _SHOWN = 200
 """Characters of a step's spec that an error shows: a virtual store may have thousands of items."""
@@ -107,7 +104,7 @@ def _difference(
         if old is None or new is None:
             word = f"lacks {_shown(new, spec)}" if new else f"goes on with {_shown(old, spec)}"
             return f": its history {word}"
-        if _words(old, spec) != _words(new, spec):
+        if _words(old, spec) != _words(new, spec) or is_untold(_json(old, spec)):
             return f": its history has {_shown(old, spec)}, and here it is {_shown(new, spec)}"
         if old.key != new.key:
             return f": its history has the key {old.key!r}, and here it is {new.key!r}"
@@ -120,11 +117,15 @@ def _last_load(events: Sequence[Event], spec: Callable[[object], Outcome[Json]])
 
 
 def _words(event: Event, spec: Callable[[object], Outcome[Json]]) -> str:
+    return json.dumps(_json(event, spec))
+
+
+def _json(event: Event, spec: Callable[[object], Outcome[Json]]) -> Json:
     try:
-        step = plain_json(event.step)  # read back from a store, it is a spec already
+        return plain_json(event.step)  # read back from a store, it is a spec already
     except (TypeError, ValueError, RecursionError):
-        step = spec(event.step).value_or({"repr": repr(event.step)})
-    return _ADDRESS.sub("", json.dumps(step))
+        named = spec(event.step)
+        return named.unwrap() if is_successful(named) else unnamed_json(event.step)
 
 
 def _shown(event: Event | None, spec: Callable[[object], Outcome[Json]]) -> str:

@@ -18,9 +18,10 @@ from attrs import frozen
 from polystore.backends.zarr.elements.meta import Documents
 from polystore.core.errors import Corrupt, StorageError, UnsupportedOperation
 from polystore.core.item import Event, Item, Metadata
-from polystore.core.outcome import Failure, Outcome, Success, catch, guard
+from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
 from polystore.core.payload import Json
 from polystore.core.plainjson import plain_json
+from polystore.core.unnamed import unnamed_json
 
 __all__ = ["OURS", "Notes", "Spec", "notes_in", "notes_of", "step_json"]
 
@@ -68,11 +69,12 @@ def _text(value: object) -> str:
 
 
 def step_json(step: object, spec: Spec) -> Json:
-    """Give a step of a history as JSON: its spec, or its repr where it has none."""
+    """Give a step of a history as JSON: its spec, or what is noted of one that has none."""
     try:
         return plain_json(step)  # read back from a store, it is a spec already
     except (TypeError, ValueError, RecursionError):
-        return spec(step).value_or({"repr": repr(step)})
+        named = spec(step)
+        return named.unwrap() if is_successful(named) else unnamed_json(step)
 
 
 def _event_json(event: Event, spec: Spec) -> Json:
