@@ -17,21 +17,26 @@ from polystore import (
     MemoryConfig,
     Payload,
     Place,
+    PlateNames,
     ReadOnlyConfig,
     Route,
     RouteConfig,
     VirtualConfig,
     VirtualItem,
     ZarrConfig,
+    ZarrLayout,
     save,
 )
 
 __all__ = [
     "filled_and_read_only",
     "filled_and_virtual",
+    "filled_plate_of_fields",
+    "filled_plate_of_files",
     "fsynced_disk",
     "new_disk",
     "new_folder",
+    "new_images",
     "new_memory",
     "new_route",
     "new_zarr",
@@ -67,6 +72,10 @@ def new_zarr() -> ZarrConfig:
     return ZarrConfig(root=f"{new_folder()}.zarr")
 
 
+def new_images() -> ZarrConfig:
+    return ZarrConfig(root=f"{new_folder()}.zarr", layout=ZarrLayout.IMAGE)
+
+
 def new_route() -> RouteConfig:
     return RouteConfig((Route(new_zarr(), kinds=("array",)), Route(new_disk())))
 
@@ -86,3 +95,20 @@ def filled_and_read_only() -> ReadOnlyConfig[Payload]:
 def filled_and_virtual() -> VirtualConfig:
     place = Place(_filled(), "b/e.npy")
     return VirtualConfig({"b/0": VirtualItem(place, (0,)), "whole": VirtualItem(place)})
+
+
+def filled_plate_of_fields() -> ReadOnlyConfig[Payload]:
+    """Give a plate by its fields: the laws' own keys are none of a plate's to be saved under."""
+    plate = ZarrConfig(root=f"{new_folder()}.zarr", layout=ZarrLayout.PLATE)
+    for number, key in enumerate(("A/1/0", "A/1/1", "B/12/0")):
+        save(plate)(Item(key, np.full((5, 7), number, ">u2"))).unwrap()
+    return ReadOnlyConfig(plate)
+
+
+def filled_plate_of_files() -> ReadOnlyConfig[Payload]:
+    """Give a plate by the names of its files, of which one is lacking."""
+    names = PlateNames("{row}/{column:02}_{channel}.npy")
+    plate = ZarrConfig(root=f"{new_folder()}.zarr", layout=ZarrLayout.PLATE, names=names)
+    for number, key in enumerate(("A/01_1.npy", "A/01_2.npy", "B/12_2.npy")):
+        save(plate)(Item(key, np.full((5, 7), number, "u2"))).unwrap()
+    return ReadOnlyConfig(plate)
