@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from polystore import (
     NPY,
@@ -14,9 +15,12 @@ from polystore import (
     HostArray,
     Item,
     KeyLike,
+    OmeOptions,
     Pipeline,
+    PlateNames,
     Saved,
     ZarrConfig,
+    ZarrLayout,
     apply,
     compose,
     convert,
@@ -45,14 +49,34 @@ def disk(tmp_path: Path) -> DiskConfig:
     return disk
 
 
-@pytest.fixture
-def zarr(tmp_path: Path) -> ZarrConfig:
-    return ZarrConfig(root=tmp_path / "a.zarr")
+STORES: dict[str, ZarrConfig] = {
+    "arrays": ZarrConfig(root="a.zarr"),
+    "images": ZarrConfig(root="a.zarr", layout=ZarrLayout.IMAGE),
+    "images of 0.4": ZarrConfig(
+        root="a.zarr", layout=ZarrLayout.IMAGE, ome=OmeOptions(version="0.4")
+    ),
+    "a plate of fields": ZarrConfig(root="a.zarr", layout=ZarrLayout.PLATE),
+    "a plate of files": ZarrConfig(
+        root="a.zarr", layout=ZarrLayout.PLATE, names=PlateNames("{row}{column:02}_{channel}.npy")
+    ),
+}
+
+
+@pytest.fixture(params=list(STORES))
+def zarr(tmp_path: Path, request: pytest.FixtureRequest) -> ZarrConfig:
+    return evolve(STORES[str(request.param)], root=tmp_path / "a.zarr")
+
+
+def at(zarr: ZarrConfig) -> str:
+    """Give a key of the store."""
+    if zarr.names is not None:
+        return "A01_1.npy"
+    return "A/1/0" if zarr.layout is ZarrLayout.PLATE else "x"
 
 
 def made(disk: DiskConfig, zarr: ZarrConfig) -> Pipeline[KeyLike, Saved]:
     keep = save(zarr, if_exists="skip")
-    return compose(load(disk), convert(to="numpy"), apply(halved), rename("x"), keep)
+    return compose(load(disk), convert(to="numpy"), apply(halved), rename(at(zarr)), keep)
 
 
 def test_the_same_pipeline_skips(disk: DiskConfig, zarr: ZarrConfig) -> None:
@@ -63,7 +87,7 @@ def test_the_same_pipeline_skips(disk: DiskConfig, zarr: ZarrConfig) -> None:
         load(disk, lazy=True),  # lazy or not, it is the same array
         convert(to="numpy"),
         apply(halved),
-        rename("x"),
+        rename(at(zarr)),
         save(zarr, if_exists="skip", options=None),
     )
     assert again("a.npy").unwrap().status == "skipped"
@@ -79,18 +103,22 @@ def test_another_pipeline_is_an_error_that_says_what_differs(
         (made(disk, zarr), "b.npy", "its history has the key 'a.npy', and here it is 'b.npy'"),
         (made(elsewhere, zarr), "a.npy", "other"),
         (
-            compose(load(disk), convert(to="numpy"), apply(doubled), rename("x"), keep),
+            compose(load(disk), convert(to="numpy"), apply(doubled), rename(at(zarr)), keep),
             "a.npy",
             'halved"}}, and here it is',
         ),
         (
-            compose(load(disk, lazy=True), map_blocks(halved), rename("x"), keep),
+            compose(load(disk, lazy=True), map_blocks(halved), rename(at(zarr)), keep),
             "a.npy",
             "map_blocks",
         ),
         (
             compose(
-                load(disk, region=np.s_[:2]), convert(to="numpy"), apply(halved), rename("x"), keep
+                load(disk, region=np.s_[:2]),
+                convert(to="numpy"),
+                apply(halved),
+                rename(at(zarr)),
+                keep,
             ),
             "a.npy",
             "region",
@@ -99,21 +127,22 @@ def test_another_pipeline_is_an_error_that_says_what_differs(
     for pipeline, key, words in others:
         error = pipeline(key).failure()
         assert isinstance(error, AlreadyExists)
-        assert (error.key, error.config) == ("x", zarr)
+        assert (error.key, error.config) == (at(zarr), zarr)
         assert "from another source or by other steps" in error.message
         assert words in error.message
         assert "replace" in error.advice
-    assert np.array_equal(load(zarr)("x").unwrap().payload, ARRAY // 2)
+    assert np.array_equal(load(zarr)(at(zarr)).unwrap().payload, ARRAY // 2)
 
 
 def test_a_save_of_an_item_with_a_history_asks_too(disk: DiskConfig, zarr: ZarrConfig) -> None:
     keep = save(zarr, if_exists="skip")
-    item, other = load(disk, format=NPY)("a.npy").unwrap(), load(disk, format=NPY)("b.npy").unwrap()
+    loaded, other = (load(disk, format=NPY)(key).unwrap() for key in ("a.npy", "b.npy"))
+    item = Item(at(zarr), loaded.payload, loaded.metadata, loaded.history)
     assert keep(item).unwrap().status == "written"
     assert keep(item).unwrap().status == "skipped"
-    renamed = Item("a.npy", other.payload, other.metadata, other.history)
+    renamed = Item(at(zarr), other.payload, other.metadata, other.history)
     assert isinstance(keep(renamed).failure(), AlreadyExists)
-    assert keep(Item("a.npy", ARRAY)).unwrap().status == "skipped"  # nothing is known of it
+    assert keep(Item(at(zarr), ARRAY)).unwrap().status == "skipped"  # nothing is known of it
 
 
 def test_what_was_made_of_an_item_with_a_history_skips(
@@ -121,19 +150,19 @@ def test_what_was_made_of_an_item_with_a_history_skips(
 ) -> None:
     """The history of the source begins earlier than what the pipeline adds."""
     made(disk, zarr)("a.npy").unwrap()
-    second = ZarrConfig(root=tmp_path / "b.zarr")
+    second = evolve(zarr, root=tmp_path / "b.zarr")
     pipeline = compose(load(zarr), apply(doubled), save(second, if_exists="skip"))
-    assert pipeline("x").unwrap().status == "written"
-    assert pipeline("x").unwrap().status == "skipped"
+    assert pipeline(at(zarr)).unwrap().status == "written"
+    assert pipeline(at(zarr)).unwrap().status == "skipped"
     other = compose(load(zarr), apply(halved), save(second, if_exists="skip"))
-    assert isinstance(other("x").failure(), AlreadyExists)
+    assert isinstance(other(at(zarr)).failure(), AlreadyExists)
 
 
 def test_what_has_no_history_is_skipped(disk: DiskConfig, zarr: ZarrConfig) -> None:
-    save(zarr)(Item("by hand", ARRAY)).unwrap()
+    save(zarr)(Item(at(zarr), ARRAY)).unwrap()
     keep = save(zarr, if_exists="skip")
     assert (
-        compose(load(disk, format=NPY), rename("by hand"), keep)("a.npy").unwrap().status
+        compose(load(disk, format=NPY), rename(at(zarr)), keep)("a.npy").unwrap().status
         == "skipped"
     )
 
