@@ -7,12 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from commands_typed import NAMES, STACK, here, typed, write_planes, write_stack
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from polystore import HostArray, Metadata, write
+from polystore import (
+    HostArray,
+    Item,
+    Metadata,
+    ZarrConfig,
+    ZarrLayout,
+    delete,
+    save,
+    write,
+)
 from polystore.cli.comparing import BLOCK_BYTES, BLOCK_MAX, blocks, compared, paired
 
 __all__ = ["here"]
@@ -141,6 +151,30 @@ def test_folders_item_by_item(capsys: Capsys) -> None:
     Path("tiffs/notes.txt").write_text("seen")
     said = typed(capsys, "verify", "p.zarr", "tiffs", "--names", NAMES)
     assert "not compared: 1 file (.txt)" in said.out
+
+
+def test_labels_are_compared_and_missing_ones_differ(capsys: Capsys) -> None:
+    """And a copy that is made anew has them."""
+    images = ZarrConfig(root="a.zarr", layout=ZarrLayout.IMAGE)
+    known = Metadata(axes=("c", "z", "y", "x"))
+    save(images)(Item("img", STACK, known)).unwrap()
+    for name in ("cells", "nuclei"):
+        save(images)(Item(f"img/labels/{name}", STACK % 5, known)).unwrap()
+    typed(capsys, "copy", "a.zarr", "b.zarr")
+    typed(capsys, "copy", "a.zarr/img", "c.zarr", "--chunks", "1,1,64,64", "--layout", "image")
+    for one, other in (("a.zarr", "b.zarr"), ("a.zarr/img", "c.zarr")):
+        assert typed(capsys, "verify", one, other).status == 0
+    copied = evolve(images, root="b.zarr")
+    save(copied, if_exists="replace")(Item("img/labels/cells", STACK % 4, known)).unwrap()
+    delete(copied, "img/labels/nuclei").unwrap()
+    said = typed(capsys, "verify", "a.zarr", "b.zarr")
+    assert said.status == 1
+    assert "img/labels/cells: the first difference is at (0, 0, 0, 4): 4 and 0" in said.out
+    assert "img/labels/nuclei: only in a.zarr" in said.out
+    said = typed(capsys, "copy", "a.zarr/img", "img.ome.tif")
+    assert (said.status, "labels" in said.out) == (0, True)
+    said = typed(capsys, "verify", "img.ome.tif", "a.zarr/img")
+    assert (said.status, "img/labels/cells: only in a.zarr/img" in said.out) == (1, True)
 
 
 def test_keys_may_lack_their_suffix(capsys: Capsys) -> None:

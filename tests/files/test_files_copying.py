@@ -37,8 +37,11 @@ from polystore.backends.memory import MEMORY, Memory
 
 KINDS = ("disk", "memory", "zarr", "shelf")
 
-# Out of a store of files into one that holds none, a file would be converted: it is not moved.
-CONVERTS = {(kind, other) for kind in ("disk", "shelf") for other in ("memory", "zarr")}
+# Out of a store of files into one that holds none, a file would be converted: it is not moved. Nor
+# is what Zarr stores, but to Zarr: only there it is copied with all that stands in it.
+CONVERTS = {(kind, other) for kind in ("disk", "shelf") for other in ("memory", "zarr")} | {
+    ("zarr", other) for other in ("disk", "memory", "shelf")
+}
 
 on_every_pair = pytest.mark.parametrize(
     ("kind", "other"), list(itertools.product(KINDS, KINDS)), ids=str

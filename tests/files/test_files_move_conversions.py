@@ -86,7 +86,7 @@ def test_what_is_moved_as_it_is_goes_as_before(disk: DiskConfig, tmp_path: Path)
     assert list_files(disk).unwrap() == ()
 
 
-@pytest.mark.parametrize("kind", ["memory", "zarr", "route to memory"])
+@pytest.mark.parametrize("kind", ["memory", "route to memory"])
 def test_an_item_stays_where_its_copy_could_not_carry_all(
     disk: DiskConfig, tmp_path: Path, kind: str
 ) -> None:

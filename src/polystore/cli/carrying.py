@@ -16,7 +16,7 @@ from polystore.core.item import Item
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import HostArray, LazyArray
 from polystore.dispatch import default_dispatcher
-from polystore.files.copying import copy
+from polystore.files.copying import copy, with_labels
 from polystore.steps.compose import compose
 from polystore.steps.save import Save
 
@@ -74,10 +74,18 @@ def _item(
     def saved(item: Item[object]) -> Outcome[Saved]:
         watched = _watched(item.payload, stopping, advance)
         renamed = Item(pair[1], cast("Payload", watched), item.metadata, item.history)
-        return Save(sink, errand.wish.if_exists)(renamed)
+        done = Save(sink, errand.wish.if_exists)(renamed)
+        return and_then(done, lambda it: _labeled(source, pair[0], it))
 
     item = and_then(_found(errand, pair[0]), lambda it: _with_axes(it, errand.wish.axes))
     return and_then(item, saved)
+
+
+def _labeled(source: Source[Payload], key: str, saved: Saved) -> Outcome[Saved]:
+    """Copy the labels of an image too, as a copy of what is stored does."""
+    run = default_dispatcher()
+    target = run.target(source, key)
+    return and_then(target, lambda it: with_labels(it, saved, run))
 
 
 def _found(errand: Errand, key: str) -> Outcome[Item[object]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from attrs import evolve, frozen
 
 from polystore.backends.zarr.elements.grid import covered
-from polystore.cli.errand import Source, fitting_names, source_of
+from polystore.cli.errand import Source, source_of
 from polystore.cli.lazily import as_lazy, loaded
+from polystore.cli.planes import planes_among
 from polystore.cli.readback import first_difference
 from polystore.configs import ZarrConfig
 from polystore.core.errors import UnsupportedOperation
@@ -21,6 +22,8 @@ from polystore.core.payload import Region, is_host_array
 from polystore.core.region import Box, region_of, whole
 from polystore.core.table import Table
 from polystore.discover import default_registry
+from polystore.dispatch import default_dispatcher
+from polystore.files.labels import labels_below
 
 if TYPE_CHECKING:
     from polystore.configs import PlateNames
@@ -41,7 +44,7 @@ BLOCK_MAX = 256 * 2**20
 class Pairing:
     """Which items are compared, and in a sentence each what is on one side only.
 
-    `others` are the keys of files that are not compared: they are no images, or none of the plate.
+    `others` are the keys of files that are not compared, as they are no images.
     """
 
     one: PathConfig
@@ -65,18 +68,40 @@ def paired(one: str, other: str, names: PlateNames | None) -> Outcome[Pairing]:
     if not is_successful(here):
         return Failure(here.failure())
     there = and_then(source_of(other, names), lambda it: _of_plate(it, names))
-    return and_then(there, lambda it: _paired(here.unwrap(), it, (one, other)))
+    pairing = and_then(there, lambda it: _paired(here.unwrap(), it, (one, other)))
+    return and_then(pairing, lambda it: _labeled(it, (one, other)))
+
+
+def _labeled(pairing: Pairing, paths: tuple[str, str]) -> Outcome[Pairing]:
+    """Give the labels of the images to be compared as well, each after its image."""
+    pairs: list[tuple[str, str]] = []
+    missing = list(pairing.missing)
+    for one, other in pairing.pairs:
+        here, there = _labels(pairing.one, one), _labels(pairing.other, other)
+        for found in (here, there):
+            if not is_successful(found):
+                return Failure(found.failure())
+        ours, theirs = here.unwrap(), there.unwrap()
+        pairs.append((one, other))
+        pairs += [(key, theirs[name]) for name, key in ours.items() if name in theirs]
+        for path, mine, others in ((paths[0], ours, theirs), (paths[1], theirs, ours)):
+            lone = [key for name, key in mine.items() if name not in others]
+            missing += [f"{key}: only in {path}" for key in lone]
+    return Success(evolve(pairing, pairs=tuple(pairs), missing=tuple(missing)))
+
+
+def _labels(config: PathConfig, image: str) -> Outcome[dict[str, str]]:
+    """Give the keys of an image's labels, by what they are called below it."""
+    run = default_dispatcher()
+    found = and_then(run.target(config, image), lambda it: labels_below(it, run))
+    return found.map(lambda keys: {key[len(image) :]: str(key) for key in keys})
 
 
 def _of_plate(source: Source, names: PlateNames | None) -> Outcome[Source]:
-    """Give those files that are planes of the plate; the others are not compared."""
+    """Give the files, which are all planes of the plate: the errors are those of a copy."""
     if names is None or isinstance(source.config, ZarrConfig) or not source.many:
         return Success(source)
-    fitting, others = fitting_names(source, names)
-    if not fitting:
-        return Failure(others[0][1])
-    skipped = tuple(key for key, _ in others)
-    return Success(evolve(source, keys=tuple(fitting.values()), others=source.others + skipped))
+    return planes_among(names, source.keys, source.folder).map(lambda _: source)
 
 
 def _paired(here: Source, there: Source, paths: tuple[str, str]) -> Outcome[Pairing]:

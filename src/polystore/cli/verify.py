@@ -22,7 +22,8 @@ HELP = "compare two images, folders, stores or plates, bit by bit"
 TEXT = """\
 Say whether A and B hold the same: shape, dtype and every bit of every element, read block by
 block in little memory. Folders, stores and plates are compared item by item, by their keys (a
-suffix such as .tif may be missing on one side). Metadata that differs is said, and counts as equal.
+suffix such as .tif may be missing on one side), and images with their labels. Metadata that differs
+is said, and counts as equal.
 
   polystore verify stack.ome.tif image.zarr
   polystore verify tiffs/ images.zarr

@@ -20,13 +20,16 @@ from polystore.core.outcome import Failure, Outcome, Success, and_then, is_succe
 from polystore.core.records import IfExists, Reach, Sink, Source, Stat, Store
 from polystore.dispatch import Dispatcher, default_dispatcher
 from polystore.files.asking import stat_of
+from polystore.files.labels import keeps_more, labels_below, takes_labels
 from polystore.files.loss import (
+    copied_otherwise,
     into_folder,
     of_one_store,
     onto_itself,
     source_changed,
     source_not_removed,
     unmoved,
+    would_convert,
     would_drop,
 )
 from polystore.files.sameness import may_be_one, one_thing, with_parts
@@ -40,7 +43,7 @@ from polystore.steps.save import Save
 if TYPE_CHECKING:
     from polystore.core.payload import Payload
 
-__all__ = ["copy", "move"]
+__all__ = ["copy", "move", "with_labels"]
 
 
 @frozen
@@ -76,9 +79,11 @@ def copy(  # noqa: PLR0913 - from where, to where, and how
       two Zarr stores: chunks are copied, not decoded, with all that stands in the item, where the
       other's config asks for no other chunks, codecs or layout. Otherwise (another suffix, an array
       of a file into Zarr or memory) the item is loaded and saved, as a pipeline does it, with its
-      metadata and history; `Saved.dropped` says what the new format cannot carry.
+      metadata and history, and then the labels of an image, one by one; `Saved.dropped` says what
+      the new format cannot carry (`"labels"` where no image is saved).
     - What is at the new key stays unless told otherwise: `AlreadyExists`. `"skip"` asks before
-      anything is read. A copy is whole or not there.
+      anything is read, and is `AlreadyExists` where what is there was made of something else, as
+      far as the store knows. A copy is whole or not there.
     - A link is copied as what it leads to. A folder is `NotAFile`: copy what is in it, key by key.
     - Onto itself, `"replace"` and `"skip"` do nothing, and say `"skipped"`.
 
@@ -115,8 +120,9 @@ def move(  # noqa: PLR0913 - from where, to where, and how
     - A file is moved only as the bytes that it is. Where it would have to be decoded (a suffix of
       another format, a store that holds no files), nothing is written: `UnsupportedOperation`, for
       what the conversion cannot carry would be lost. Copy it, look at the copy, then delete it.
-    - An item of a store that holds no files (memory, Zarr) is copied as `copy` does it. If the copy
-      could not carry all of its metadata, the copy stands and the source stays: `Lossy` says what.
+    - So it is with what a Zarr store holds, if the other store would not hold it as it is stored.
+    - An item of memory is copied as `copy` does it. If the copy could not carry all of its
+      metadata, the copy stands and the source stays: `Lossy` says what.
     - What is at the new key stays unless told otherwise: `AlreadyExists`; with `"skip"` both stay,
       and `Saved.status` says so. `"replace"` replaces a file or a link, never a folder.
     - To where it is already, nothing happens (`"skipped"`); a folder below itself is `InvalidKey`.
@@ -168,9 +174,10 @@ def _copied(way: _Way) -> Outcome[Saved]:
         if way.if_exists != "fail":
             return _stays(way)
         return and_then(stat_of(way.source), lambda _: Failure(onto_itself(way.target)))
+    same = _same_bytes(way)
     if way.if_exists == "skip" and _is_file(way.target):
-        return way.saved("skipped")
-    if _same_bytes(way):
+        return way.saved("skipped") if same else _skipped(way)
+    if same:
         new = streamed(way.source, way.target, way.if_exists)
         if is_successful(new):
             written, nbytes = new.unwrap()
@@ -188,7 +195,17 @@ def _item_copied(way: _Way) -> Outcome[Saved]:
     if refused is not None:
         return Failure(refused)
     stored = _as_stored(way)
-    return _loaded_and_saved(way) if stored is None else stored
+    if stored is not None:
+        return stored
+    if way.moves and keeps_more(way.source, way.dispatcher):
+        return Failure(would_convert(way.source))
+    return _loaded_and_saved(way)
+
+
+def _skipped(way: _Way) -> Outcome[Saved]:
+    """Leave what is there, unless it is the copy of something else."""
+    otherwise = copied_otherwise(way.source, way.target, way.dispatcher)
+    return way.saved("skipped") if otherwise is None else Failure(otherwise)
 
 
 def _stays(way: _Way) -> Outcome[Saved]:
@@ -228,7 +245,7 @@ def _as_stored(way: _Way) -> Outcome[Saved] | None:
         error = done.failure()
         return None if isinstance(error, UnsupportedOperation) else Failure(error)
     if not done.unwrap():
-        return way.saved("skipped")
+        return _skipped(way)
     found = _status(target)
     return way.saved("written", (found.nbytes if found is not None else None) or 0)
 
@@ -240,7 +257,24 @@ def _loaded_and_saved(way: _Way) -> Outcome[Saved]:
     it = item.unwrap()
     renamed = Item(str(way.target.key), it.payload, it.metadata, it.history)
     step = Save(cast("Sink[object]", way.target.config), way.if_exists)
-    return way.dispatcher.run(step, renamed)
+    saved = way.dispatcher.run(step, renamed)
+    return and_then(saved, lambda new: with_labels(way.source, new, way.dispatcher))
+
+
+def with_labels(source: Target, saved: Saved, dispatcher: Dispatcher) -> Outcome[Saved]:
+    """Copy the labels of an image that was loaded and saved, or say that they cannot be kept."""
+    labels = Success(()) if saved.status == "skipped" else labels_below(source, dispatcher)
+    if not is_successful(labels):
+        return Failure(labels.failure())
+    if labels.unwrap() and not takes_labels(saved.config):
+        return Success(evolve(saved, dropped=(*saved.dropped, "labels")))
+    for key in labels.unwrap():
+        new_key = f"{saved.key}{key[len(source.key) :]}"
+        store, sink = cast("Source[object]", source.config), cast("Sink[Never]", saved.config)
+        done = copy(store, key, new_key, to=sink, if_exists="replace", dispatcher=dispatcher)
+        if not is_successful(done):
+            return Failure(done.failure())
+    return Success(saved)
 
 
 def _loaded(way: _Way) -> Outcome[Item[object]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from attrs import evolve
 
 from polystore.backends.target import Target, located
@@ -14,18 +16,25 @@ from polystore.core.errors import (
     Unavailable,
     UnsupportedOperation,
 )
+from polystore.core.item import Event
 from polystore.core.outcome import is_successful
+from polystore.core.records import Source
 from polystore.dispatch import Dispatcher
 from polystore.files.asking import stat_of
 from polystore.files.sameness import with_parts
+from polystore.steps.history import first_difference, made_otherwise, making, planned
+from polystore.steps.load import Load
+from polystore.steps.spec import to_spec
 
 __all__ = [
+    "copied_otherwise",
     "into_folder",
     "of_one_store",
     "onto_itself",
     "source_changed",
     "source_not_removed",
     "unmoved",
+    "would_convert",
     "would_drop",
 ]
 
@@ -38,7 +47,7 @@ def unmoved(
     `etag` is what tells later whether another writer changed it.
     """
     if _holds_file(source, dispatcher):
-        return _would_convert(source, target, dispatcher)
+        return _of_file(source, target, dispatcher)
     if etag is not None:
         return None
     if source.backend.stat is None:
@@ -65,13 +74,18 @@ def _opens(target: Target) -> bool:
     return True
 
 
-def _would_convert(source: Target, target: Target, dispatcher: Dispatcher) -> StorageError:
+def _of_file(source: Target, target: Target, dispatcher: Dispatcher) -> StorageError:
     """Say why a file is not moved to where it would have to be decoded for."""
     files = (source, target) if target.backend.put is not None else (source,)
     for each in files:
         codec = dispatcher.registry.find_codec_for(each.key)
         if not is_successful(codec):
             return located(codec.failure(), each.key, each.config)
+    return would_convert(source)
+
+
+def would_convert(source: Target) -> UnsupportedOperation:
+    """Say that what is stored is not moved to where a load and a save would make it anew."""
     return UnsupportedOperation(
         source.key,
         source.config,
@@ -79,6 +93,36 @@ def _would_convert(source: Target, target: Target, dispatcher: Dispatcher) -> St
         "cannot carry would be lost.",
         "Copy it, look at the copy, then delete it.",
     )
+
+
+def copied_otherwise(source: Target, target: Target, dispatcher: Dispatcher) -> StorageError | None:
+    """Say that what is stored is not what this copy would make; `None` where it may be.
+
+    A copy that is loaded and saved notes the load; one as it is stored has the source's history.
+    """
+    made_by, registry = target.backend.made_by, dispatcher.registry
+    plan = planned(Load(cast("Source[object]", source.config)), (), source.key)
+    if made_by is None or plan is None:
+        return None
+    wanted = plan.value_or(())
+    made = made_by(target.handle, target.key, wanted)
+    if not is_successful(made):
+        return located(made.failure(), target.key, target.config)
+    if made.unwrap():
+        return None
+    kept = making(_history(source)) if source.backend.copy is not None else ()
+    as_stored = made_by(target.handle, target.key, kept) if kept else made
+    if is_successful(as_stored) and as_stored.unwrap():
+        return None
+    differs = first_difference(_history(target), wanted, lambda step: to_spec(step, registry))
+    return made_otherwise(target.key, target.config, differs)
+
+
+def _history(target: Target) -> tuple[Event, ...]:
+    """Give what is noted of an item, in a store that notes histories: no element is read."""
+    load = target.backend.load_lazy
+    found = None if load is None else load(target.handle, target.key, None)
+    return () if found is None else found.map(lambda item: item.history).value_or(())
 
 
 def would_drop(source: Target, target: Target, dropped: tuple[str, ...]) -> Lossy:

@@ -10,8 +10,9 @@ from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_me
 from polystore.backends.zarr.elements.plan import array_plan
 from polystore.backends.zarr.kind import is_item, kind_of, writes_format
 from polystore.backends.zarr.looking import folder_of_nodes, guarded_look, located
+from polystore.backends.zarr.ome.labels import label_place
 from polystore.backends.zarr.tree import Files, ZarrStore
-from polystore.configs import ZarrConfig
+from polystore.configs import ChunkStrategy, ZarrConfig, ZarrLayout
 from polystore.core.errors import StorageError, UnsupportedOperation
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
@@ -28,8 +29,12 @@ def copy_stored(
 
     With it come what others have put there, such as labels, and its history, without a new event. A
     link is copied as what it leads to. `UnsupportedOperation` where the other store would not hold
-    it so: its layout has other items, or its config asks for other chunks, shards or codecs.
+    it so: its layout has other items, or its config asks for other chunks, shards, codecs or
+    resolutions. So it is for a level of an image, which says nothing of itself, for what becomes a
+    label, which its image has to list, and from another layout to a plate, which lists its fields.
     """
+    if _is_listed(store.config, to.config, new_key):
+        return Failure(_otherwise(key, to.config, "what is saved there is listed as well"))
     held = store.tree.hold(key)
     if not is_successful(held):
         return located(Failure(held.failure()), store, key)
@@ -52,8 +57,24 @@ def _agreed(files: Files, store: ZarrStore, key: Key, to: ZarrConfig) -> Outcome
         return Failure(folder_of_nodes(store, key))
     if not is_item(kind_of(found), to.layout):
         return Failure(_otherwise(key, to, f"its layout is {to.layout.name}"))
-    if found.kind == "group":
-        return _image_agreed(found, key, to)
+    if to.ome.axes and to.layout is not ZarrLayout.ARRAY:
+        return Failure(_otherwise(key, to, "its config names axes"))
+    return _image_agreed(found, key, to) if found.kind == "group" else _bare(found, store, key, to)
+
+
+def _is_listed(config: ZarrConfig, to: ZarrConfig, new_key: str) -> bool:
+    """Whether more has to be written than the item: into the lists of labels, or of a plate."""
+    if to.layout is ZarrLayout.PLATE and config.layout is not ZarrLayout.PLATE:
+        return True
+    return to.layout is not ZarrLayout.ARRAY and label_place(new_key) is not None
+
+
+def _bare(found: Documents, store: ZarrStore, key: Key, to: ZarrConfig) -> Outcome[None]:
+    """Whether an array that is no image would be written so."""
+    if to.layout is ZarrLayout.PLATE:
+        return Failure(_otherwise(key, to, "its fields are images"))
+    if _is_level(store, key):
+        return Failure(_otherwise(key, to, "it is a level, of which its image says what it is"))
     if found.zarr_format != writes_format(to):
         return Failure(_otherwise(key, to, f"it holds arrays of Zarr v{writes_format(to)}"))
     return and_then(array_meta(found), lambda meta: _array_agreed(meta, key, to))
@@ -64,9 +85,24 @@ def _image_agreed(image: Documents, key: Key, to: ZarrConfig) -> Outcome[None]:
     version = "0.5" if "ome" in image.attributes else "0.4"
     if version != to.ome.version:
         return Failure(_otherwise(key, to, f"it holds images of OME-Zarr {to.ome.version}"))
-    if _asks(to) or to.ome.levels is not None:
-        return Failure(_otherwise(key, to, "its config asks for chunks, codecs or levels"))
+    asks = _asks(to) or to.ome.levels is not None or to.ome.downsampling != "mean"
+    if asks or (to.layout is ZarrLayout.PLATE and to.chunk_strategy is not ChunkStrategy.FIELD):
+        return Failure(_otherwise(key, to, "its config asks for other chunks, codecs or levels"))
     return Success(None)
+
+
+def _is_level(store: ZarrStore, key: Key) -> bool:
+    """Whether a load of an array gives what an image above it says of it."""
+    from polystore.backends.zarr.ome.changing import documents_of_image
+    from polystore.backends.zarr.ome.loading import level_metadata
+
+    above = "" if store.config.layout is ZarrLayout.ARRAY else key.rpartition("/")[0]
+    while above:
+        image = documents_of_image(store, above).value_or(None)
+        if image is not None:
+            return level_metadata(image, key[len(above) + 1 :]) is not None
+        above = above.rpartition("/")[0]
+    return False
 
 
 def _array_agreed(meta: ArrayMeta, key: Key, to: ZarrConfig) -> Outcome[None]:
