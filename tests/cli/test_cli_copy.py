@@ -192,6 +192,46 @@ def _assert_comes_back(
     assert (said.status, "equal, bit for bit" in said.out) == (0, True)
 
 
+COUNTED = "{row}{column:02}_f{field:02}_ch{channel}.tif"  # fields from 0, channels from 1
+
+
+def write_counted() -> None:
+    for well in ("A01", "B03"):
+        for field in (0, 1):
+            for channel in (1, 2):
+                plane = np.full((16, 16), channel, np.uint16)
+                write(f"mixed/{well}_f{field:02}_ch{channel}.tif", plane).unwrap()
+
+
+def test_an_image_that_is_no_plane_is_refused_before_anything_is_written(capsys: Capsys) -> None:
+    write_counted()
+    plate = ("m.zarr", "--layout", "plate", "--names", COUNTED)
+    said = typed(capsys, "copy", "mixed", *plate)
+    assert (said.status, said.out) == (2, "")
+    assert "4 of 8 images are no planes of the plate" in said.err
+    assert "'A01_f00_ch1.tif' does not fit" in said.err
+    assert "field 0 is below the first" in said.err
+    assert "first={'field': 0} (--first field=0)" in said.err
+    assert not Path("m.zarr").exists()
+    assert typed(capsys, "copy", "mixed", *plate, "--first", "field=0").status == 0
+    said = typed(capsys, "verify", "mixed", "m.zarr", "--names", COUNTED)
+    assert (said.status, said.out) == (2, "")
+    assert "--first field=0" in said.err
+
+
+def test_a_copy_says_that_numbers_start_elsewhere(capsys: Capsys) -> None:
+    write_counted()
+    plate = ("m.zarr", "--layout", "plate", "--names", COUNTED)
+    said = typed(capsys, "copy", "mixed", *plate, "--first", "0")
+    assert (said.status, "8 of 8 written" in said.out) == (1, True)
+    assert said.err == (
+        "polystore copy: 4 fields lack planes (A/1/0: c=0, A/1/1: c=0, B/3/0: c=0, ...); "
+        "do the numbers start elsewhere? --first field=0,channel=1\n"
+    )
+    said = typed(capsys, "info", "m.zarr/A/1/0")
+    assert (said.status, "--first" in said.err) == (2, True)
+
+
 @pytest.mark.parametrize("first", ["x", "-1", "field", "field=", "feild=0", "field=0,field=1", ""])
 def test_first_numbers_that_are_none_are_said(capsys: Capsys, first: str) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -207,8 +247,9 @@ def test_planes_that_come_later_are_copied_one_by_one(capsys: Capsys, alone: boo
     Path("tiffs", gone).rename("later.tif")
     plate = ("--layout", "plate", "--names", NAMES)
     said = typed(capsys, "copy", "tiffs", "plate.zarr", *plate)
-    assert said.status == 0
+    assert said.status == 1
     assert "15 of 15 written" in said.out
+    assert "1 field lacks planes (A/1/0: c=0); copy those files too" in said.err
     Path("later.tif").rename(Path("tiffs", gone))
     if alone:
         assert typed(capsys, "copy", f"tiffs/{gone}", "plate.zarr", *plate).status == 0

@@ -121,7 +121,21 @@ def _done(errand: Errand, workers: int | None, stopping: Callable[[], bool]) -> 
         remark(STOPPED)
         return INTERRUPTED
     _say(errand, saved, errors)
-    return BAD if errors else GOOD
+    lacking = _lacking(errand)
+    if lacking:
+        remark(f"polystore copy: {lacking}")
+    return BAD if errors or lacking else GOOD
+
+
+def _lacking(errand: Errand) -> str:
+    """Say which fields of the plate lack planes, where a folder was copied plane by plane."""
+    from polystore.cli.planes import said_lacking
+    from polystore.configs import ZarrConfig
+
+    config = errand.target
+    if not isinstance(config, ZarrConfig) or config.names is None or len(errand.pairs) == 1:
+        return ""
+    return said_lacking(config, config.names, (name for _, name in errand.pairs))
 
 
 def _say(errand: Errand, saved: Sequence[Saved], errors: Sequence[StorageError]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from attrs import evolve, field, frozen
 
 from polystore.cli.places import images_among, no_image_in
+from polystore.cli.planes import planes_among
 from polystore.configs import (
     ObjectConfig,
     OmeOptions,
@@ -27,7 +28,7 @@ from polystore.files.place import Address, PathConfig, address_of, as_whole
 if TYPE_CHECKING:
     from polystore.backends.zarr.plates.grouping import FieldFiles
 
-__all__ = ["Errand", "Source", "Wish", "fitting_names", "planned", "source_of"]
+__all__ = ["Errand", "Source", "Wish", "planned", "source_of"]
 
 
 @frozen
@@ -223,12 +224,12 @@ def _of_plate(source: Source, config: ZarrConfig, wish: Wish, title: str) -> Out
     from polystore.backends.zarr.plates.grouping import fields_of
 
     names = cast("PlateNames", config.names)
-    keys, unfit = fitting_names(source, names)
-    if not keys:
-        return Failure(unfit[0][1])
-    others = (*source.others, *(key for key, _ in unfit))
+    fitting = planes_among(names, source.keys, source.folder)
+    if not is_successful(fitting):
+        return Failure(fitting.failure())
+    keys = fitting.unwrap()
     by_planes = tuple((key, name) for name, key in keys.items())
-    planes = Errand(source.config, config, by_planes, wish, title, others)
+    planes = Errand(source.config, config, by_planes, wish, title, source.others)
     if not source.many:
         return Success(planes)
     fields = fields_of(names, keys)
@@ -244,23 +245,6 @@ def _of_plate(source: Source, config: ZarrConfig, wish: Wish, title: str) -> Out
     }
     pairs = tuple((key, key) for key in stacks)
     return Success(evolve(planes, target=evolve(config, names=None), pairs=pairs, fields=stacks))
-
-
-def fitting_names(
-    source: Source, names: PlateNames
-) -> tuple[dict[str, str], list[tuple[str, StorageError]]]:
-    """Give the keys that are planes of a plate, by their names; and the others with the reasons."""
-    from polystore.backends.zarr.plates.names import parsed
-
-    keys: dict[str, str] = {}
-    others: list[tuple[str, StorageError]] = []
-    for key in source.keys:
-        plane = parsed(names, _below(source, key))
-        if is_successful(plane):
-            keys[_below(source, key)] = key
-        else:
-            others.append((key, plane.failure()))
-    return keys, others
 
 
 def _below(source: Source, key: str) -> str:

@@ -36,6 +36,7 @@ __all__ = [
     "no_planes_apart",
     "place_along",
     "plane_at",
+    "said_places",
     "stacked",
 ]
 
@@ -131,6 +132,24 @@ def lacking(
     >>> print(lacking(None, "A/1/0", ("c", "z"), [(0, 1)]).message)
     The field 'A/1/0' lacks planes that were never saved: c=0, z=1.
     """
+    planes = said_places(names, key, axes, places)
+    return NotFound(
+        key,
+        None,
+        f"The field {key!r} lacks planes that were never saved: {planes}.",
+        "Save those too, or load its planes one by one, with the names of their files. If there "
+        "are no such files, say what the names count from: PlateNames(first=...), or --first.",
+    )
+
+
+def said_places(
+    names: PlateNames | None, key: str, axes: Sequence[str], places: Sequence[tuple[int, ...]]
+) -> str:
+    """Say which planes of a field there are at places: what they are called, as far as known.
+
+    >>> said_places(None, "A/1/0", ("c",), [(0,), (2,)])
+    'c=0; c=2'
+    """
     words: list[str] = []
     for place in places[:_SHOWN]:
         name = None
@@ -139,12 +158,7 @@ def lacking(
         at = ", ".join(f"{axis}={number}" for axis, number in zip(axes, place, strict=False))
         words.append(name or at)
     more = " and others" if len(places) > _SHOWN else ""
-    return NotFound(
-        key,
-        None,
-        f"The field {key!r} lacks planes that were never saved: {'; '.join(words)}{more}.",
-        "Save those too, or load its planes one by one, with the names of their files.",
-    )
+    return f"{'; '.join(words)}{more}"
 
 
 def stacked(

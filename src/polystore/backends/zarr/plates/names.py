@@ -19,7 +19,16 @@ from polystore.configs.zarr import COUNTED
 from polystore.core.errors import InvalidKey, InvalidSpec
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 
-__all__ = ["AXES", "Plane", "axes_of", "channel_names", "checked", "formatted", "parsed"]
+__all__ = [
+    "AXES",
+    "Plane",
+    "axes_of",
+    "channel_names",
+    "checked",
+    "first_of",
+    "formatted",
+    "parsed",
+]
 
 AXES = ("t", "c", "z")
 """The axes that the files of a field are numbered along, in the order of OME-Zarr."""
@@ -159,18 +168,27 @@ def _parsed(names: PlateNames, template: _Template, key: str) -> Outcome[Plane]:
             value = numbers[name] = int(text) - part.first
         if said.setdefault(name, value) != value:
             return Failure(_no_name(names, key, f"; it says two values for {name!r}"))
-    if not row or min(numbers.values()) < 0:
+    below = {name: number + first_of(names, name) for name, number in numbers.items() if number < 0}
+    if below:
+        numbered = ", ".join(f"{name} {number}" for name, number in below.items())
+        return Failure(_no_name(names, key, f": {numbered} is below the first", below))
+    if not row:
         return Failure(_no_name(names, key))
     return Success(Plane(row, **numbers))
 
 
-def _no_name(names: PlateNames, key: str, why: str = "") -> InvalidKey:
+def _no_name(
+    names: PlateNames, key: str, why: str = "", first: Mapping[str, int] | None = None
+) -> InvalidKey:
+    firsts = dict(first or {"field": 0})
+    typed = ",".join(f"{name}={number}" for name, number in firsts.items())
     return InvalidKey(
         key,
         None,
         f"{key!r} does not fit {names.template!r}{why}.",
         f"The template counts {_counting(names)}, and rows are capitals. "
-        "Rename the file, or give PlateNames another template.",
+        "Rename the file, give PlateNames another template, or say what they count from: "
+        f"first={firsts} (--first {typed}).",
     )
 
 
@@ -182,15 +200,19 @@ def _counting(names: PlateNames) -> str:
     """
     by_first: dict[int, list[str]] = {}
     for name in COUNTED:
-        by_first.setdefault(_first(names, name), []).append(name)
+        by_first.setdefault(first_of(names, name), []).append(name)
     return ", ".join(
         f"{' and '.join(', '.join(each).rsplit(', ', 1))} from {first}"
         for first, each in sorted(by_first.items(), key=lambda it: -len(it[1]))
     )
 
 
-def _first(names: PlateNames, name: str) -> int:
-    """Give the number that the names count something from."""
+def first_of(names: PlateNames, name: str) -> int:
+    """Give the number that the names count something from.
+
+    >>> first_of(PlateNames("", first={"field": 0}), "field")
+    0
+    """
     if name not in COUNTED:
         return 0
     return names.first if isinstance(names.first, int) else dict(names.first).get(name, 1)
@@ -258,7 +280,7 @@ def _letters(number: int) -> str:
 def _template(names: PlateNames) -> Outcome[_Template]:
     try:
         found = list(Formatter().parse(names.template))
-        below = min(_first(names, name) for name in COUNTED) < 0
+        below = min(first_of(names, name) for name in COUNTED) < 0
     except (TypeError, ValueError) as error:
         return Failure(_no_template(names, str(error)))
     if below:
@@ -268,7 +290,7 @@ def _template(names: PlateNames) -> Outcome[_Template]:
         part = _part(literal, name, spec or "", conversion)
         if isinstance(part, str):
             return Failure(_no_template(names, part))
-        parts.append(evolve(part, first=_first(names, name or "")))
+        parts.append(evolve(part, first=first_of(names, name or "")))
     problem = _problem([part.name for part in parts if part.name is not None])
     exact = _runs(parts) if problem is None else problem
     if isinstance(exact, str):

@@ -35,6 +35,7 @@ from polystore.core.region import Box, box_of
 __all__ = [
     "delete_plane",
     "field_names",
+    "lacking_places",
     "lacking_planes",
     "list_planes",
     "load_plane",
@@ -279,20 +280,31 @@ def _only_fields(store: ZarrStore, key: Key, what: str) -> StorageError:
 def lacking_planes(store: ZarrStore, field: Key) -> Outcome[NotFound | None]:
     """Give the error for a field that lacks planes; `None` for one that is whole, or no field."""
 
-    def look(_files: Files, found: _Field) -> Seen[NotFound | None]:
+    def error(axes: tuple[str, ...], places: tuple[PlanePlace, ...]) -> NotFound | None:
+        said = lacking(store.config.names, field, axes, places)
+        return evolve(said, config=store.config) if places else None
+
+    return lacking_places(store, field).map(lambda it: error(*it))
+
+
+def lacking_places(
+    store: ZarrStore, field: Key
+) -> Outcome[tuple[tuple[str, ...], tuple[PlanePlace, ...]]]:
+    """Give the axes of a field and the first places along them whose planes were never saved.
+
+    There are none of a field that is whole, or was saved so, and where there is no field.
+    """
+
+    def look(_files: Files, found: _Field) -> Seen[tuple[tuple[str, ...], tuple[PlanePlace, ...]]]:
         if found.noted is None:
-            return Seen(Success(None))
-        shape = found.meta.grid.shape[:-2]
-        missing = tuple(islice(found.noted.lacking(shape), _LOOKED_FOR))
-        if not missing:
-            return Seen(Success(None))
-        error = lacking(store.config.names, field, found.noted.axes, missing)
-        return Seen(Success(evolve(error, config=store.config)))
+            return Seen(Success(((), ())))
+        missing = found.noted.lacking(found.meta.grid.shape[:-2])
+        return Seen(Success((found.noted.axes, tuple(islice(missing, _LOOKED_FOR)))))
 
     documents = documents_at(store, field)
     known = documents.unwrap() if is_successful(documents) else None
     if known is None or not is_noted(known.attributes):
-        return Success(None)
+        return Success(((), ()))
     return _of_field(store, field, None, look)
 
 
