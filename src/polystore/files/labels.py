@@ -36,7 +36,7 @@ def labels_below(image: Target, dispatcher: Dispatcher) -> Outcome[tuple[Key, ..
 
     Below `labels/` of an item are its labels in Zarr; in other stores nothing is below an item.
     """
-    if not keeps_more(image, dispatcher):
+    if not any(takes_labels(part.config) for part in with_parts(image, dispatcher)):
         return Success(())
     store, folder = cast("Source[object]", image.config), f"{image.key}/labels"
     found = list_files(store, folder=folder, dispatcher=dispatcher)
