@@ -170,6 +170,23 @@ def test_a_region_is_written_at_every_level_as_if_the_whole_had_been(
     assert isinstance(level_alone.failure(), UnsupportedOperation)
 
 
+def test_a_region_of_a_label_is_halved_by_the_nearest(tmp_path: Path) -> None:
+    """A mean of two objects would be a third one."""
+    store = evolve(images(tmp_path), ome=OmeOptions(levels=3, downsampling="mean"))
+    rng = np.random.default_rng(1)
+    save(store)(Item("img", np.zeros((61, 50), "u2"))).unwrap()
+    label = rng.integers(0, 9, (61, 50)).astype("u2") * 1000
+    save(store)(Item("img/labels/cells", label)).unwrap()
+    for region in (np.s_[3:40, 5:50], np.s_[60:, :1]):
+        label[region] = rng.integers(0, 9, label[region].shape) * 1000
+        part = Item("img/labels/cells", label[region].copy())
+        save(store, region=region)(part).unwrap()
+    for number in range(3):
+        level = load(store)(f"img/labels/cells/{number}").unwrap().payload
+        assert np.array_equal(level, label), number
+        label = halved(label, "nearest")
+
+
 def test_images_are_items_that_are_not_entered(tmp_path: Path) -> None:
     store = images(tmp_path)
     image = np.arange(600 * 300, dtype="u4").reshape(600, 300)
