@@ -11,7 +11,7 @@ import pytest
 import zarr
 from commands_typed import NAMES, STACK, here, typed, write_planes, write_stack
 
-from polystore import Json, write
+from polystore import Json, Metadata, write
 
 __all__ = ["here"]
 
@@ -97,6 +97,53 @@ def test_files(capsys: Capsys) -> None:
     folder = facts(capsys, ".")
     assert (folder["kind"], folder["files"]) == ("folder", 3)
     assert folder["keys"] == ["a.npy", "stack.ome.tif"]
+
+
+def test_a_folder_counts_nothing_inside_of_zarr(capsys: Capsys) -> None:
+    write_stack()
+    write("more/s.zarr/a", STACK).unwrap()
+    typed(capsys, "copy", "stack.ome.tif", "image.zarr", "--layout", "image")
+    folder = facts(capsys, ".")
+    assert (folder["files"], folder["suffixes"]) == (1, {"ome.tif": 1})
+    assert folder["stores"] == ["image.zarr", "more/s.zarr"]
+    said = typed(capsys, "info", ".")
+    assert "holds     1 file (1 .ome.tif), 2 Zarr stores\n" in said.out
+    assert "image.zarr  2 x 3 x 300 x 200  uint16  (c, z, y, x)\n" in said.out
+    assert "more/s.zarr  a Zarr store\n" in said.out
+
+
+def test_a_plate_that_lacks_planes_is_described_all_the_same(capsys: Capsys) -> None:
+    write_planes()
+    plate = ("p.zarr", "--layout", "plate", "--names", NAMES)
+    Path("tiffs/B02_s2_w1.tif").unlink()
+    typed(capsys, "copy", "tiffs", *plate)
+    assert facts(capsys, "p.zarr")["incomplete"] == {"B/2/1": "c=0"}
+    Path("tiffs/A01_s1_w1.tif").unlink()
+    typed(capsys, "copy", "tiffs", "q.zarr", *plate[1:])
+    said = typed(capsys, "info", "q.zarr")
+    assert (said.status, said.err) == (0, "")
+    assert "incomplete A/1/0 lacks c=0, B/2/1 lacks c=0\n" in said.out
+    assert "wells     A/1, A/2, B/1, B/2\n" in said.out
+    assert "shape     2 x 32 x 32  (c, y, x)\n" in said.out
+
+
+def test_what_is_stored_in_another_order_says_so(capsys: Capsys) -> None:
+    write("a.ome.tif", STACK, metadata=Metadata(axes=("z", "c", "y", "x"))).unwrap()
+    typed(capsys, "copy", "a.ome.tif", "a.zarr", "--layout", "image")
+    assert facts(capsys, "a.zarr")["stored_axes"] == ["c", "z", "y", "x"]
+    said = typed(capsys, "info", "a.zarr")
+    assert "shape     2 x 3 x 300 x 200  (z, c, y, x)\n" in said.out
+    assert "order     of what follows, as stored: (c, z, y, x)\n" in said.out
+    write_stack()
+    typed(capsys, "copy", "stack.ome.tif", "c.zarr", "--layout", "image")
+    assert "as stored" not in typed(capsys, "info", "c.zarr").out
+
+
+def test_an_image_without_labels_says_so(capsys: Capsys) -> None:
+    write_stack()
+    typed(capsys, "copy", "stack.ome.tif", "image.zarr", "--layout", "image")
+    said = typed(capsys, "info", "image.zarr/labels")
+    assert (said.status, "The image 'image.zarr' has no labels." in said.err) == (2, True)
 
 
 META = {

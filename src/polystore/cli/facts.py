@@ -12,7 +12,8 @@ from polystore.backends.zarr.plates.metadata import plate_in, well_in
 from polystore.cli.lazily import loaded
 from polystore.cli.nodes import Node, codecs_of, node_at, stored_bytes
 from polystore.cli.places import images_among
-from polystore.configs import ZarrConfig
+from polystore.cli.planes import lacking_in
+from polystore.configs import ObjectConfig, ZarrConfig
 from polystore.core.errors import NotFound, UnknownFormat, UnsupportedOperation
 from polystore.core.item import Event, Item
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
@@ -28,8 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FIRST", "facts_of"]
 
+DOCUMENTS = ("zarr.json", ".zgroup", ".zarray")
+"""The files that make a folder a node of Zarr."""
+
 FIRST = 20
 """How many items of a store are looked at one by one."""
+
+FIELDS = 1000
+"""In how many fields of a plate lacking planes are looked for; of one in objects in the first."""
 
 
 def facts_of(path: str) -> Outcome[dict[str, Json]]:
@@ -62,8 +69,20 @@ def _of_zarr(address: Address) -> Outcome[dict[str, Json]]:
     node = node_at(config, key)
     if not is_successful(node) and isinstance(node.failure(), NotFound):
         status = stat(config, key) if key else Success(None)  # a folder with nodes in it, or none
-        return _store(config, key, None) if is_successful(status) else Failure(status.failure())
+        if is_successful(status):
+            return _store(config, key, None)
+        return Failure(_no_labels(config, key) or status.failure())
     return and_then(node, about)
+
+
+def _no_labels(config: ZarrConfig, key: str) -> NotFound | None:
+    """Give the error for the labels of an image that has none."""
+    image, _, name = key.rpartition("/")
+    node = node_at(config, image) if name == "labels" else None
+    if node is None or not is_successful(node) or node.unwrap().kind != "image":
+        return None
+    message = f"The image {image or config.root!r} has no labels."
+    return NotFound(key, config, message, "A label image goes below it, to labels/NAME.")
 
 
 def _item(config: ZarrConfig, key: str, node: Node) -> Outcome[dict[str, Json]]:
@@ -73,6 +92,8 @@ def _item(config: ZarrConfig, key: str, node: Node) -> Outcome[dict[str, Json]]:
         said = _of_item(item)
         if node.image is None and not node.arrays:  # a link: its target is what was loaded
             return {"kind": node.kind, **said}
+        if node.image is not None and list(node.image.axes) != said.get("axes"):
+            said["stored_axes"] = list(node.image.axes)
         return {"kind": node.kind, **_format(node), **said, **_stored(config, key, node)}
 
     return loaded(cast("Source[Payload]", config), key).map(joined)
@@ -148,10 +169,16 @@ def _plate(config: ZarrConfig, node: Node) -> Outcome[dict[str, Json]]:
         "field_count": it.field_count,
         "stored_bytes": stored_bytes(config, ""),
     }
-    first = _first_field(config, it.wells)
-    if not is_successful(first):
-        return Failure(first.failure())
-    return Success(facts if first.unwrap() is None else {**facts, "first": first.unwrap()})
+    found = _first_field(config, it.wells)
+    if not is_successful(found):
+        return Failure(found.failure())
+    first = found.unwrap()
+    if first is None:
+        return Success(facts)
+    fields: Sequence[str] = (str(first["key"]),)
+    if config.store is None:
+        fields = list_files(config).value_or(())[:FIELDS] or fields
+    return Success({**facts, "incomplete": dict(lacking_in(config, fields)), "first": first})
 
 
 def _first_field(config: ZarrConfig, wells: Sequence[str]) -> Outcome[dict[str, Json] | None]:
@@ -163,10 +190,25 @@ def _first_field(config: ZarrConfig, wells: Sequence[str]) -> Outcome[dict[str, 
         if well is None or not well.fields:
             return Success(None)
         key = f"{wells[0]}/{well.fields[0]}"
-        image = and_then(node_at(config, key), lambda it: _item(config, key, it))
+        image = and_then(node_at(config, key), lambda it: _field(config, key, it))
         return image.map(lambda facts: {"key": key, **facts})
 
     return and_then(node_at(config, wells[0]), field)
+
+
+def _field(config: ZarrConfig, key: str, node: Node) -> Outcome[dict[str, Json]]:
+    """Give the facts of a field; of one that lacks planes, and is not loaded, those of its node."""
+    item = _item(config, key, node)
+    if is_successful(item) or node.image is None or not lacking_in(config, (key,)):
+        return item
+    facts: dict[str, Json] = {
+        "kind": node.kind,
+        **_format(node),
+        "shape": list(node.arrays[0].grid.shape),
+        "dtype": str(node.arrays[0].dtype),
+        "axes": list(node.image.axes),
+    }
+    return Success({**facts, **_stored(config, key, node)})
 
 
 def _store(config: ZarrConfig, key: str, node: Node | None) -> Outcome[dict[str, Json]]:
@@ -237,13 +279,48 @@ def _nbytes(payload: object) -> int | None:
 
 
 def _folder(address: Address, keys: Sequence[str]) -> dict[str, Json]:
-    images, _ = images_among(keys)
-    suffixes = Counter(key.rpartition("/")[2].partition(".")[2].lower() for key in keys)
+    stores, files = _stores_among(keys)
+    images, _ = images_among(files)
+    suffixes = Counter(key.rpartition("/")[2].partition(".")[2].lower() for key in files)
     counts: dict[str, Json] = dict(suffixes.most_common(FIRST))
+    config = address.config
+    place = config.url if isinstance(config, ObjectConfig) else config.root
+    looked = [_of_store(f"{place.rstrip('/')}/{key}", key) for key in stores[:FIRST]]
+    seen = _first(config, images[: FIRST - len(looked)])["first"]
     return {
         "kind": "folder",
-        "files": len(keys),
+        "files": len(files),
         "suffixes": counts,
-        "keys": list(images),
-        **_first(address.config, images),
+        "stores": list(stores),
+        "keys": [*stores, *images],
+        "first": [*looked, *(seen if isinstance(seen, list) else ())],
     }
+
+
+def _stores_among(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the outermost folders among keys that are nodes of Zarr, and the keys outside of them.
+
+    >>> _stores_among(["a.tif", "b.zarr/0/zarr.json", "b.zarr/zarr.json", "b.zarr/0/c/0"])
+    (('b.zarr',), ('a.tif',))
+    """
+    nodes = {key.rpartition("/")[0] for key in keys if key.rpartition("/")[2] in DOCUMENTS} - {""}
+    stores: dict[str, None] = {}
+    files: list[str] = []
+    for key in keys:
+        parts = key.split("/")
+        above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        store = next((folder for folder in above if folder in nodes), None)
+        if store is None:
+            files.append(key)
+        else:
+            stores[store] = None
+    return tuple(stores), tuple(files)
+
+
+def _of_store(path: str, key: str) -> Json:
+    """Give of a node of Zarr in a folder what is said of it in one line."""
+    facts = facts_of(path)
+    if not is_successful(facts):
+        return {"key": key, "error": str(facts.failure())}
+    said = ("kind", "shape", "dtype", "axes")
+    return {"key": key, **{name: facts.unwrap()[name] for name in said if name in facts.unwrap()}}

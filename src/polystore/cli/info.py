@@ -112,8 +112,7 @@ def _rows(facts: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         found = _texts(facts, label)
         if found:
             yield label, _cut(found)
-    if facts.get("field_count"):
-        yield "fields", f"up to {facts['field_count']} in a well"
+    yield from _fields(facts)
     yield from _storage(facts)
     if "suffixes" in facts or "keys" in facts:
         yield "holds", _holds(facts)
@@ -122,7 +121,17 @@ def _rows(facts: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         yield "history", _cut([_step(event) for event in history[:MOST]], len(history))
 
 
+def _fields(facts: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    if facts.get("field_count"):
+        yield "fields", f"up to {facts['field_count']} in a well"
+    lacking = facts.get("incomplete")
+    if isinstance(lacking, Mapping) and lacking:
+        yield "incomplete", _cut([f"{field} lacks {what}" for field, what in lacking.items()])
+
+
 def _storage(facts: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    if facts.get("stored_axes"):
+        yield "order", f"of what follows, as stored: ({', '.join(_texts(facts, 'stored_axes'))})"
     if facts.get("chunks") is not None:
         shards = f", in shards of {_times(facts['shards'])}" if facts.get("shards") else ""
         yield "chunks", f"{_times(facts['chunks'])}{shards}"
@@ -167,7 +176,12 @@ def _holds(facts: Mapping[str, Json]) -> str:
     kinds = suffixes.items() if isinstance(suffixes, Mapping) else ()
     counted = ", ".join(f"{count} .{suffix}" if suffix else f"{count} without suffix"
                         for suffix, count in kinds)  # fmt: skip
-    return f"{facts.get('files')} files ({counted})" if counted else "nothing"
+    stores = len(_texts(facts, "stores"))
+    files = "1 file" if facts.get("files") == 1 else f"{facts.get('files')} files"
+    parts = [f"{files} ({counted})"] if counted else []
+    if stores:
+        parts.append("1 Zarr store" if stores == 1 else f"{stores} Zarr stores")
+    return ", ".join(parts) or "nothing"
 
 
 def _item(facts: Mapping[str, Json]) -> str:
@@ -176,7 +190,8 @@ def _item(facts: Mapping[str, Json]) -> str:
     axes = ", ".join(_texts(facts, "axes"))
     shape = f"  {_times(facts['shape'])}" if "shape" in facts else ""
     dtype = f"  {facts['dtype']}" if "dtype" in facts else ""
-    return f"{facts['key']}{shape}{dtype}{f'  ({axes})' if axes else ''}"
+    kind = "" if "shape" in facts or "kind" not in facts else f"  {_title(facts)}"
+    return f"{facts['key']}{kind}{shape}{dtype}{f'  ({axes})' if axes else ''}"
 
 
 def _step(event: Mapping[str, Json]) -> str:
