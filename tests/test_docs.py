@@ -14,6 +14,8 @@ from polystore import default_dispatcher, handles, write
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\(([^():#\s]*)(#[^()\s]+)?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -47,3 +49,17 @@ def test_every_page_but_the_lists_has_examples() -> None:
         "guide.md",
         "extending.md",
     }
+
+
+def anchors(page: Path) -> set[str]:
+    """Give what a link into a page can name: its headings, as GitHub makes anchors of them."""
+    texts = HEADING.findall(BLOCK.sub("", page.read_text()))
+    return {"#" + re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in texts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for name, anchor in LINK.findall(BLOCK.sub("", page.read_text())):
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name}: {name}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {name}{anchor}"

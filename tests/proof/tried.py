@@ -61,6 +61,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "str": np.dtype("U3"),
     "datetime64": np.dtype("M8[ns]"),
     "timedelta64": np.dtype("m8[s]"),
+    "datetime64, no unit": np.dtype("M8"),
+    "timedelta64, no unit": np.dtype("m8"),
     "records": np.dtype([("x", "<f4"), ("n", "u1")]),
     "objects": np.dtype(object),
 }
