@@ -21,12 +21,13 @@ from polystore.core.region import Box, box_of, lengths, whole
 from polystore.formats.quiet import quiet
 from polystore.formats.refusals import allocated, damaged, over_limit, reason_of
 from polystore.formats.stream import ReadableFile, read_small
+from polystore.formats.tiff.compressions import segment_problem, unreadable
 from polystore.formats.tiff.ifd import Layout, Skeleton, survey
 from polystore.formats.tiff.meta import known_of, unseen_pages
 from polystore.formats.tiff.note import Known
 from polystore.formats.tiff.omebounds import ome_problem, parse_ome
 from polystore.formats.tiff.samples import Samples, blocks_of, read_samples, reshaped
-from polystore.formats.tiff.segments import paged, segment_problem, unreadable
+from polystore.formats.tiff.segments import paged
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries

@@ -14,14 +14,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from polystore.core.payload import HostArray, bytes_of
 from polystore.core.records import Buffer, Readable
 from polystore.core.region import Box, lengths, whole
 from polystore.formats.box import read_box, read_fully
 from polystore.formats.quiet import quiet
-from polystore.formats.tiff.streams import JPEG, JPEG_2000, check_image
+from polystore.formats.tiff.compressions import DEFLATE, NONE, STREAMS
+from polystore.formats.tiff.kept import LARGE, Kept, inflate
+from polystore.formats.tiff.streams import check_image
 
 if TYPE_CHECKING:
     from typing import Any
@@ -31,53 +33,10 @@ if TYPE_CHECKING:
 
     Page: TypeAlias = TiffPage | TiffFrame
 
-__all__ = ["Paged", "fill", "paged", "segment_problem", "unreadable"]
-
-_NONE, _LZW, _PACKBITS, _LZMA = 1, 5, 32773, 34925
-_DEFLATE = frozenset({8, 32946})
-_ZSTD = frozenset({34926, 50000})
-_FAX = frozenset({2, 3, 4})
-_STREAMS = _DEFLATE | _ZSTD | {_LZW, _PACKBITS, _LZMA}
-_DECODED = _STREAMS | _FAX | JPEG | JPEG_2000 | {_NONE}
+__all__ = ["Paged", "fill", "paged"]
 
 _SMALL = 14336
 """Bytes. Below it a segment is not worth a thread (tifffile's own measure, for LZW)."""
-
-
-def unreadable(key: TiffPage) -> str | None:
-    """Say why pages like this one are not decoded here; `None` if they are.
-
-    A codec whose stream carries an image size of its own would allocate what it claims: only those
-    are decoded whose size can be read beforehand.
-    """
-    if key.dtype is None:
-        bits, kind = key.bitspersample, int(key.sampleformat)
-        return f"its samples, of {bits} bits in TIFF's format {kind}, are of no type known here"
-    if key.compression not in _DECODED:
-        name = getattr(key.compression, "name", "unknown")
-        return f"its compression, {int(key.compression)} ({name}), is none that is decoded here"
-    return None
-
-
-def segment_problem(page: Page, key: TiffPage, size: int) -> str | None:
-    """Say which strip or tile of a page is not in a file of this size; `None` if all are."""
-    if key.is_final:
-        offsets: Sequence[int] = page.dataoffsets[:1]
-        counts: Sequence[int] = [key.nbytes]
-        number = 1
-    else:
-        offsets, counts = page.dataoffsets, page.databytecounts
-        number = math.prod(key.chunked)
-    if min(len(offsets), len(counts)) < number:
-        return (
-            f"{number - min(len(offsets), len(counts))} of its {number} strips or tiles are missing"
-        )
-    for offset, count in zip(offsets[:number], counts[:number], strict=True):
-        if offset <= 0 or count <= 0:
-            return "a strip or tile is missing"
-        if offset + count > size:
-            return f"{offset + count - size} bytes of a strip or tile are missing at its end"
-    return None
 
 
 @frozen
@@ -96,6 +55,7 @@ class Paged:
     decompress: Callable[..., Buffer] | None
     unpredict: Callable[..., object] | None
     swap: bool
+    kept: Kept = field(factory=Kept, eq=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -116,7 +76,7 @@ def paged(source: Readable, pages: Sequence[Page], key: TiffPage, dtype: np.dtyp
     from tifffile import TIFF
 
     unpredict: Callable[..., object] | None = None
-    if key.compression != _NONE or key.predictor != 1 or key.fillorder != 1:
+    if key.compression != NONE or key.predictor != 1 or key.fillorder != 1:
         # Imported here: without it, tifffile would call the file unreadable.
         from imagecodecs import delta_decode as unpredict
     _ = key.shaped  # this and the others are made on first use: not by several threads at once
@@ -128,7 +88,7 @@ def paged(source: Readable, pages: Sequence[Page], key: TiffPage, dtype: np.dtyp
         key,
         dtype,
         1 if key.is_final else math.prod(key.chunked),
-        TIFF.DECOMPRESSORS[key.compression] if key.compression in _STREAMS else None,
+        TIFF.DECOMPRESSORS[key.compression] if key.compression in STREAMS else None,
         unpredict,
         swap=(key.parent.byteorder == ">") is (sys.byteorder == "little") and dtype.itemsize > 1,
     )
@@ -177,7 +137,7 @@ def fill(pages: Paged, box: Box, array: HostArray) -> None:
     counts = tuple(-(-size // cover) for size, cover in zip(sizes, covers, strict=True))
     job = _Job(pages, box, target, (box[0], *grid), sizes, covers, counts)
     total = math.prod(lengths(job.grid))
-    large = pages.key.nbytes // pages.segments >= _SMALL and pages.key.compression != _NONE
+    large = pages.key.nbytes // pages.segments >= _SMALL and pages.key.compression != NONE
     workers = min(TIFF.MAXWORKERS, total) if large else 1
     if workers < 2:
         _decode_all(job, range(total))
@@ -238,14 +198,21 @@ def _decode(job: _Job, place: list[int], is_strip: bool) -> None:
         here.append(slice(low - first, high - first))
     here.append(slice(job.box[5].start, job.box[5].stop))
     target, page, covered = job.array[tuple(there)], pages.pages[number], (*shape, pages.shape[5])
-    if is_strip:
-        is_all = target.shape == covered
-        strip: HostArray = target if is_all else np.empty(covered, target.dtype)
-        if _decode_strip(pages, page, index, strip):
-            if not is_all:
-                target[...] = strip[tuple(here)]
-            return
-    target[...] = _decoded(pages, page, index, covered)[tuple(here)]
+    is_all = target.shape == covered
+
+    def decoded() -> HostArray:
+        if is_strip:
+            strip: HostArray = target if is_all else np.empty(covered, target.dtype)
+            if _decode_strip(pages, page, index, strip):
+                return strip
+        return _decoded(pages, page, index, covered)
+
+    if not is_all and math.prod(covered) * target.dtype.itemsize >= LARGE:
+        pages.kept.copy(page.dataoffsets[index], decoded, tuple(here), target)
+        return
+    segment = decoded()
+    if segment is not target:
+        target[...] = segment[tuple(here)]
 
 
 def _decoded(pages: Paged, page: Page, index: int, shape: tuple[int, ...]) -> HostArray:
@@ -270,7 +237,7 @@ def _is_whole_strip(key: TiffPage) -> bool:
     """Whether the decompressed bytes of a strip are its samples as they stand in memory."""
     return (
         not key.is_tiled
-        and (key.compression == _NONE or key.compression in _STREAMS)
+        and (key.compression == NONE or key.compression in STREAMS)
         and key.dtype is not None
         and key.bitspersample == key.dtype.itemsize * 8
         and key.sampleformat != 5  # complex integers
@@ -288,6 +255,9 @@ def _decode_strip(pages: Paged, page: Page, index: int, strip: HostArray) -> boo
         if count < memory.nbytes:
             return False
         read_fully(pages.source, page.dataoffsets[index], memory)
+    elif pages.key.compression in DEFLATE and min(count, memory.nbytes) >= LARGE:
+        if not inflate(pages.source, page.dataoffsets[index], count, memory):
+            return False
     else:
         content = bytearray(count)
         read_fully(pages.source, page.dataoffsets[index], memoryview(content))
