@@ -68,11 +68,16 @@ def test_ome_zarr_models_validates_plate_wells_and_fields(ours: Path) -> None:
     said += [f"{version} well={ours / version / well}" for version in VERSIONS for well in WELLS]
     said += [f"{version} image={ours / version / 'B/3/0'}" for version in VERSIONS]
     said += [f"0.5 plate={ours / 'names'}", f"0.5 image={ours / 'names/B/3/0'}"]
+    for version in VERSIONS:
+        labels = ours / version / "A/1/0/labels"
+        said += [f"{version} labels={labels}", f"{version} label={labels / 'nuclei'}"]
     models = peer("ome_zarr_models", "validate_ome_zarr_models", *said)
     assert len(models) == len(said)
     plate = models[0]["ome"]["plate"]
     assert [well["path"] for well in plate["wells"]] == list(WELLS)
     assert plate["field_count"] == 1
+    assert models[-2]["labels"] == ["nuclei"]
+    assert models[-1]["image-label"]["source"] == {"image": "../../"}
 
 
 def test_ome_zarr_py_reads_the_wells_where_they_are(ours: Path, tmp_path: Path) -> None:
