@@ -309,6 +309,20 @@ def test_a_field_of_a_plate_becomes_an_image(capsys: Capsys) -> None:
             "does not fit",
         ),
         (("tiffs", "a.zarr", "--names", NAMES), "neither side is a plate"),
+        (("tiffs", "p.zarr", "--layout", "plate"), "no field of a plate, whose keys are row/"),
+        (("tiffs", "p.zarr", "--layout", "plate"), "Add --names"),
+        (("stack.npy", "there.zarr", "--layout", "plate"), "there.zarr' is an array, and no plate"),
+        (
+            ("tiffs", "there.zarr", "--layout", "plate", "--names", NAMES),
+            "there.zarr' is an array, and no plate",
+        ),
+        (("stack.npy", "out"), "Add a suffix such as .zarr or .ome.tif, or make the folder first"),
+        (("there.zarr", "out"), "Add a suffix such as .zarr or .ome.tif"),
+        (("stack.npy", "a.tif", "--chunks", "1,2,3"), "--chunks says how Zarr is written"),
+        (("there.zarr", "a.tif", "--ome", "0.4"), "--ome says how Zarr is written"),
+        (("there.zarr", "there.zarr"), "'there.zarr' would be copied onto itself"),
+        (("tiffs", "tiffs/"), "'A01_s1_w1.tif' would be copied onto itself"),
+        (("stack.npy", "stack.npy", "--if-exists", "replace"), "copied onto itself"),
     ],
 )
 def test_what_cannot_begin_says_why(
@@ -318,6 +332,8 @@ def test_what_cannot_begin_says_why(
     Path("empty").mkdir()
     Path("texts").mkdir()
     Path("texts/a.txt").write_text("")
+    np.save("stack.npy", STACK)
+    write("there.zarr", STACK).unwrap()
     before = sorted(path.name for path in Path().iterdir())
     said = typed(capsys, "copy", *arguments)
     assert (said.status, said.out) == (2, "")
@@ -339,6 +355,13 @@ def test_one_bad_file_is_said_and_the_others_arrive(capsys: Capsys) -> None:
     assert len(re.findall(r"^polystore copy: ", said.err, re.MULTILINE)) == 2
     config = ZarrConfig(root="a.zarr")
     assert set(list_files(config).unwrap()) == set(planes) - {"A01_s1_w1.tif"}
+
+
+def test_what_is_no_image_keeps_its_name_without_a_suffix(capsys: Capsys) -> None:
+    Path("LICENSE").write_text("free")
+    said = typed(capsys, "copy", "LICENSE", "COPYING")
+    assert said.status == 0, said.err
+    assert Path("COPYING").read_text() == "free"
 
 
 def test_two_items_that_would_be_one_are_an_error(capsys: Capsys) -> None:
@@ -366,6 +389,6 @@ def test_the_help_shows_an_example(capsys: Capsys) -> None:
         with pytest.raises(SystemExit):
             typed(capsys, command, "--help")
         assert f"polystore {command} " in capsys.readouterr().out
-    for wrong in (["--axes", "z,,x"], ["--chunks", "1,x"], ["--chunks", "0"]):
+    for wrong in (["--axes", "z,,x"], ["--axes", "zyx"], ["--chunks", "1,x"], ["--chunks", "0"]):
         with pytest.raises(SystemExit):
             typed(capsys, "copy", "a", "b", *wrong)

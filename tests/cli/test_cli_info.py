@@ -238,7 +238,9 @@ def test_neither_is_the_folder_above(capsys: Capsys, command: str) -> None:
 
 def test_a_file_of_an_unknown_suffix_is_there(capsys: Capsys) -> None:
     Path("a.xyz").write_bytes(b"")
-    assert "No format is registered" in typed(capsys, "info", "a.xyz").err
+    said = typed(capsys, "info", "a.xyz").err
+    assert "No format is registered" in said
+    assert "load(" not in said
 
 
 def test_names_do_nothing_to_the_terminal(capsys: Capsys) -> None:

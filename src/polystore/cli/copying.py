@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from polystore.cli.exits import BAD, GOOD, INTERRUPTED, NOT_BEGUN, ended_by, remark, spoken
-from polystore.cli.words import first_numbers, whole_numbers, words
+from polystore.cli.words import axes_named, first_numbers, whole_numbers
 from polystore.core.outcome import is_successful
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "in field=0,channel=1",
     )
     add("--ome", choices=("0.4", "0.5"), help="the version of OME-Zarr to write")
-    add("--axes", type=words, metavar="z,y,x", help="the axes of images, where they do not say")
+    add(
+        "--axes", type=axes_named, metavar="z,y,x", help="the axes of images, where they do not say"
+    )
     add("--chunks", type=whole_numbers, metavar="1,512,512", help="what is compressed as one")
     add(
         "--if-exists",

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from polystore.cli.places import images_among, no_image_in
 from polystore.cli.planes import planes_among
+from polystore.cli.refusing import refusal
 from polystore.configs import (
     ObjectConfig,
     OmeOptions,
@@ -166,7 +167,13 @@ def _met(source: Source, aim: Address, wish: Wish, paths: tuple[str, str]) -> Ou
     if wish.names is not None and not (to_plate or named):
         message = "--names says how the files of a plate are called, and neither side is a plate."
         return Failure(_refused(message, "Add --layout plate, or leave it out."))
-    return _errand(source, target, wish, " -> ".join(paths))
+    errand = _errand(source, target, wish, " -> ".join(paths))
+    return and_then(errand, lambda it: _not_refused(it, target))
+
+
+def _not_refused(errand: Errand, target: Address) -> Outcome[Errand]:
+    problem = refusal(errand, target)
+    return Success(errand) if problem is None else Failure(problem)
 
 
 def _in_zarr(

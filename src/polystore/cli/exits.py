@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from polystore.cli.escaping import printable
-from polystore.core.errors import AlreadyExists, NotFound
+from polystore.core.errors import AlreadyExists, NotFound, UnknownFormat
 
 if TYPE_CHECKING:
     from polystore.core.errors import StorageError
@@ -20,6 +20,9 @@ of a program that Ctrl-C stopped."""
 
 _OF_PYTHON = ("list_files", "Check the root of the config")
 """Parts of advice for what was not found, where a path is what to check here."""
+
+_OTHER_FORMAT = "; a load can also name the format"
+"""Where advice about suffixes goes on with what Python can do."""
 
 
 def ended_by(command: str, error: StorageError, status: int) -> int:
@@ -40,6 +43,8 @@ def spoken(error: StorageError) -> str:
             return f"{error.message} Add --if-exists replace, or skip to keep what is there."
         case _ if "OmeOptions(axes" in error.advice:
             return f"{error.message} Add --axes, with a name for each axis, such as --axes z,y,x."
+        case UnknownFormat() if _OTHER_FORMAT in error.advice:
+            return f"{error.message} {error.advice.partition(_OTHER_FORMAT)[0]}."
         case NotFound() if any(it in error.advice for it in _OF_PYTHON):
             return f"{error.message} Check the path: polystore info says what a folder holds."
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["first_numbers", "whole_numbers", "words"]
+__all__ = ["axes_named", "first_numbers", "whole_numbers", "words"]
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -17,6 +17,18 @@ def words(text: str) -> tuple[str, ...]:
     if not all(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is no list such as z,y,x")
     return parts
+
+
+def axes_named(text: str) -> tuple[str, ...]:
+    """Give the axes between the commas; argparse's error for letters that have none between them.
+
+    >>> axes_named("z,y,x"), axes_named("time")
+    (('z', 'y', 'x'), ('time',))
+    """
+    if len(text) > 1 and set(text.lower()) <= set("tczyxs"):
+        message = f"{text!r} is one name: separate them by commas, as in {','.join(text)}"
+        raise argparse.ArgumentTypeError(message)
+    return words(text)
 
 
 def first_numbers(text: str) -> int | tuple[tuple[str, int], ...]:
