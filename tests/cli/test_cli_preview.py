@@ -63,10 +63,12 @@ def test_a_plate_is_a_sheet_of_its_wells(capsys: Capsys) -> None:
     write_planes()
     typed(capsys, "copy", "tiffs", "p.zarr", "--layout", "plate", "--names", NAMES)
     said = typed(capsys, "preview", "p.zarr", "p.png", "--size", "256")
-    assert (said.status, "a sheet of 4 images" in said.out) == (0, True)
+    assert (said.status, "the first field of 4 wells" in said.out) == (0, True)
+    assert said.out.splitlines()[1:] == ["  1 A/1/0  2 A/2/0", "  3 B/1/0  4 B/2/0"]
     assert max(picture("p.png").shape) <= 256
     said = typed(capsys, "preview", "tiffs", "t.png")
     assert (said.status, "a sheet of 16 images" in said.out) == (0, True)
+    assert "  1 A01_s1_w1.tif  2 A01_s1_w2.tif  3 " in said.out
 
 
 def test_a_picture_is_not_replaced_unless_told(capsys: Capsys) -> None:

@@ -29,10 +29,14 @@ __all__ = ["Picture", "pictured"]
 
 @frozen(eq=False)
 class Picture:
-    """RGB pixels as uint8, and what they are of."""
+    """RGB pixels as uint8, and what they are of.
+
+    `legend` are the numbers on a sheet with the keys that they stand for, in its rows.
+    """
 
     pixels: HostArray
     title: str
+    legend: tuple[tuple[tuple[int, str], ...], ...] = ()
 
 
 def pictured(path: str, size: int) -> Outcome[Picture]:
@@ -106,7 +110,20 @@ def _sheet(source: Source, size: int) -> Outcome[Picture]:
         keys = list(source.keys[: fitting.shown])
     tiles = [_tile(source.config, key, layout.side) for key in keys]
     count = sum(key is not None for key in keys)
-    return Success(Picture(contact_sheet(tiles, layout), f"a sheet of {count} images"))
+    what = f"a sheet of {count} images" if plate is None else f"the first field of {count} wells"
+    return Success(Picture(contact_sheet(tiles, layout), what, _legend(keys, layout.columns)))
+
+
+def _legend(keys: Sequence[str | None], columns: int) -> tuple[tuple[tuple[int, str], ...], ...]:
+    """Give the numbers and keys of a sheet's rows; no row without an image.
+
+    >>> _legend(["A/1/0", None, "B/1/0"], 2)
+    (((1, 'A/1/0'),), ((3, 'B/1/0'),))
+    """
+    numbered = list(enumerate(keys, 1))
+    rows = (numbered[at : at + columns] for at in range(0, len(numbered), columns))
+    named = (tuple((number, key) for number, key in row if key is not None) for row in rows)
+    return tuple(row for row in named if row)
 
 
 def _plate(config: PathConfig) -> Plate | None:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "TEXT", "describe", "run"]
 
-HELP = "draw a small picture of an image, or of all those of a folder, a store or a plate"
+HELP = "draw a small picture of an image, of those of a folder or a store, or of a plate's wells"
 
 TEXT = """\
 Draw a small picture, as PNG: of an OME-Zarr image out of the smallest resolution that is large
 enough, in the colours that its metadata says; of others in gray, from black at the 0.5th to white
-at the 99.8th percentile. z is in the middle, time at its beginning. Of a folder, a store or a plate
-it is a sheet of all images, numbered row by row.
+at the 99.8th percentile. z is in the middle, time at its beginning. Of a folder or a store it is a
+sheet of all images, of a plate one of the first field of each well, numbered row by row; which
+number is which image is said.
 
   polystore preview image.zarr image.png
   polystore preview plate.zarr plate.png --size 2048
@@ -64,4 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
             return ended_by("preview", saved.failure(), BAD)
     size = f"{drawn.pixels.shape[1]} x {drawn.pixels.shape[0]}"
     print(printable(f"{arguments.picture}: {size} pixels, {drawn.title}"))
+    for row in drawn.legend:
+        print(printable("  " + "  ".join(f"{number} {key}" for number, key in row)))
     return GOOD

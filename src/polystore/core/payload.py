@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never, Protocol, TypeAlias, TypeGuard, cast
 
-from attrs import frozen
+from attrs import field, frozen
 from typing_extensions import TypeAliasType
 
 from polystore.core.outcome import Outcome
@@ -95,10 +95,12 @@ class LazyArray:
     array([[1, 2]])
     >>> lazy.read((slice(None),) * len(lazy.spec.shape)).unwrap().shape
     (2, 3)
+    >>> print(lazy)
+    LazyArray(spec=ArraySpec(shape=(2, 3), dtype='int64', axes=('y', 'x'), blocks=(1, 3)))
     """
 
     spec: ArraySpec
-    read: Callable[[Region], Outcome[HostArray]]
+    read: Callable[[Region], Outcome[HostArray]] = field(repr=False)
 
     def __array__(self, dtype: object = None, copy: object = None) -> Never:
         """Raise `TypeError`: else NumPy would make an array of one object, this, without a word."""
