@@ -172,7 +172,7 @@ def test_changes_of_a_group_at_once_are_all_kept(kind: str) -> None:
     assert json.loads(found)["attributes"] == {str(number): number for number in range(4)}
 
 
-@every_kind
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "disk"])
 def test_a_claim_is_held_by_one_and_followed_when_it_is_not_renewed(kind: str) -> None:
     zarr = new_zarr_in(kind)
     content = Bytes(zarr, dispatcher().open(zarr.store).unwrap())

@@ -19,7 +19,7 @@ from polystore.backends.zarr.elements.documents import documents_in
 from polystore.backends.zarr.kind import DOCUMENTS, kind_of
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
 from polystore.backends.zarr.objects.claims import Busy, Claim, claimed
-from polystore.backends.zarr.objects.groups import busy, parent_of
+from polystore.backends.zarr.objects.groups import busy, clear_labels, image_kept, parent_of
 from polystore.backends.zarr.objects.node import Node, joined, node_at, refuse_name
 from polystore.backends.zarr.objects.replacing import Renamed, replaced_image
 from polystore.backends.zarr.tree import Files, Growing
@@ -99,6 +99,10 @@ def build(
 
     def built() -> Outcome[bool]:
         refuse_name(content, key)
+        with image_kept(content, key, stale_s):
+            return below()
+
+    def below() -> Outcome[bool]:
         path = joined(parent_of(content, key, None, stale_s), key.rpartition("/")[2])
         decided = _decided(node_at(content, path), content, if_exists)
         if decided is not None:
@@ -146,6 +150,8 @@ def _made(
     claim: Claim, node: Node, if_exists: IfExists, fill: Callable[[Files], Outcome[None]]
 ) -> Outcome[bool]:
     content, path = claim.content, claim.path
+    if node.kind == "image":
+        clear_labels(claim)
     renamed = replaced_image(claim, node) if node.kind == "image" else Renamed()
     if node.kind == "none":
         _cleared(claim)

@@ -7,6 +7,7 @@ becomes that error again in `guarded`.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -37,6 +38,13 @@ AT_ONCE = 8
 
 _NO_FILE = (NotFound, NotAFile, NotADirectory, InvalidKey)
 """What a store says of a key under which no file is, or can be."""
+
+_IN_THE_WAY = (
+    (NotAFile, errno.EISDIR),
+    (NotADirectory, errno.ENOTDIR),
+    (InvalidKey, errno.EXDEV),
+)
+"""What it says of a key under which something else is, as the system does."""
 
 
 class StoreError(OSError):
@@ -71,7 +79,8 @@ class Bytes:
     config: ZarrConfig
     opened: Opened
 
-    def _key(self, path: str) -> Key:
+    def key_of(self, path: str) -> Key:
+        """Give the key of an object in the store of bytes."""
         root = self.config.root.strip("/")
         return Key("/".join(part for part in (root, path) if part))
 
@@ -80,10 +89,25 @@ class Bytes:
         get = self.opened.backend.get
         if get is None:
             raise self._lacks("load from", path)
-        found = get(self.opened.handle, self._key(path))
+        found = get(self.opened.handle, self.key_of(path))
         if is_successful(found):
             return found.unwrap()
         _refuse_all_but_absence(found.failure())
+        return None
+
+    def open_chunk(self, path: str) -> Readable | None:
+        """Give an object to be read; `OSError` where something else is in its place."""
+        get = self.opened.backend.get
+        if get is None:
+            raise self._lacks("load from", path)
+        found = get(self.opened.handle, self.key_of(path))
+        if is_successful(found):
+            return found.unwrap()
+        error = found.failure()
+        for kind, number in _IN_THE_WAY:
+            if isinstance(error, kind):
+                raise OSError(number, os.strerror(number), path)
+        _refuse_all_but_absence(error)
         return None
 
     def read(self, path: str, longest: int | None = None) -> bytes | None:
@@ -104,7 +128,9 @@ class Bytes:
         if put is None:
             raise self._lacks("save to", path)
         nbytes = sum(memoryview(buffer).nbytes for buffer in buffers)
-        done = put(self.opened.handle, self._key(path), Encoded(tuple(buffers), nbytes), if_exists)
+        done = put(
+            self.opened.handle, self.key_of(path), Encoded(tuple(buffers), nbytes), if_exists
+        )
         if is_successful(done):
             return done.unwrap()
         if isinstance(done.failure(), AlreadyExists):
@@ -116,7 +142,7 @@ class Bytes:
         stat = self.opened.backend.stat
         if stat is None:
             raise self._lacks("ask", path)
-        found = stat(self.opened.handle, self._key(path))
+        found = stat(self.opened.handle, self.key_of(path))
         if is_successful(found):
             return found.unwrap() if found.unwrap().kind == "file" else None
         _refuse_all_but_absence(found.failure())
@@ -127,7 +153,7 @@ class Bytes:
         listing = self.opened.backend.list
         if listing is None:
             raise self._lacks("list", path)
-        folder = self._key(path)
+        folder = self.key_of(path)
         below = len(folder) + 1 if folder else 0
         for page in listing(self.opened.handle, folder):
             if not is_successful(page):
@@ -146,7 +172,7 @@ class Bytes:
         delete = self.opened.backend.delete
         if delete is None:
             raise self._lacks("delete from", path)
-        done = delete(self.opened.handle, self._key(path))
+        done = delete(self.opened.handle, self.key_of(path))
         if not is_successful(done):
             _refuse_all_but_absence(done.failure())
 

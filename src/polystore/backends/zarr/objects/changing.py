@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from attrs import field, frozen
 
 from polystore.backends.refusals import folder_in_use
 from polystore.backends.zarr.folder.groups import not_ours, part_of
-from polystore.backends.zarr.kind import DOCUMENTS
+from polystore.backends.zarr.kind import DOCUMENTS, LABELS
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
 from polystore.backends.zarr.objects.claims import Busy, Claim, claimed
-from polystore.backends.zarr.objects.groups import busy
+from polystore.backends.zarr.objects.groups import busy, clear_left
 from polystore.backends.zarr.objects.node import (
+    DECIDING,
     Node,
     files_of,
     has_nodes,
+    is_unfinished,
     item_above,
     joined,
     missing,
@@ -118,18 +121,21 @@ def _none(_path: str) -> None:
 def delete(content: Bytes, key: Key, stale_s: float) -> Outcome[None]:
     """Delete a link, an item with all that is below it, or an empty group.
 
-    The document that makes it a node goes first: nobody takes the rest for one. If this writer dies
-    then, whoever saves under the key next deletes the rest.
+    The document that makes it a node goes first, but for those of its labels; then all others, and
+    the chunks last. So nothing that can be loaded lacks a part, nor can what is below it be loaded
+    when it is gone. If this writer dies, whoever deletes it again or saves under the key next
+    deletes the rest.
     """
 
     def deleted() -> Outcome[None]:
         node = node_at(content, key)
-        problem = _not_deleted(content, node)
+        left = node.kind == "none" and is_unfinished(content, key)
+        problem = None if left else _not_deleted(content, node)
         if problem is not None:
             return Failure(problem)
         try:
             with claimed(content, key, stale_s, _WAIT_S) as claim:
-                return _deleted(claim)
+                return _deleted(claim, stale_s)
         except Busy:
             return Failure(busy(content, key))
 
@@ -150,20 +156,47 @@ def _not_deleted(content: Bytes, node: Node) -> StorageError | None:
     return missing(content, node.path)
 
 
-def _deleted(claim: Claim) -> Outcome[None]:
+def _deleted(claim: Claim, stale_s: float) -> Outcome[None]:
     content, path = claim.content, claim.path
     node = node_at(content, path)
-    if node.deciding is None:  # another writer has deleted it
-        return Failure(missing(content, path))
     names = list(content.names(path))
+    if node.deciding is None:
+        if not claim.followed:  # another writer has deleted it
+            return Failure(missing(content, path))
+        _in_order(claim, names)
+        return Success(None)
     if not node.is_item(content.config.layout):
+        for folder in {name.partition("/")[0] for name in names if "/" in name}:
+            if is_unfinished(content, joined(path, folder)):
+                clear_left(content, joined(path, folder), stale_s)
+        names = list(content.names(path))
         others = {name.partition("/")[0] for name in names} - DOCUMENTS
         if others:
             return Failure(folder_in_use(path, content.config, len(others)))
+    labels = [it for it in names if it.startswith(f"{LABELS}/")] if node.kind == "image" else []
+    _in_order(claim, [it for it in labels if _is_document(it)])
+    _in_order(claim, [node.deciding])
+    _in_order(claim, [it for it in names if it != node.deciding])
+    return Success(None)
+
+
+def _in_order(claim: Claim, names: Sequence[str]) -> None:
+    """Delete files: documents first, the upper ones and those that make a node before others."""
+
+    def rank(name: str) -> tuple[bool, int, bool]:
+        last = name.rpartition("/")[2]
+        return not _is_document(name), name.count("/"), last not in DECIDING
+
+    def alike(name: str) -> tuple[bool, int, bool]:
+        return rank(name) if _is_document(name) else (True, 0, True)
+
     try:
-        content.delete(joined(path, node.deciding))
-        content.delete_all(joined(path, name) for name in names if name != node.deciding)
+        for _, some in groupby(sorted(names, key=rank), alike):
+            claim.content.delete_all(joined(claim.path, name) for name in some)
     except OSError:
         claim.keep()
         raise
-    return Success(None)
+
+
+def _is_document(name: str) -> bool:
+    return name.rpartition("/")[2] in DOCUMENTS

@@ -7,21 +7,30 @@ only one can. So the owner is the last of a chain, and nothing is ever taken awa
 is alive. A writer that could not renew its claim for half that time stops before it is followed.
 
 How long ago a claim was renewed is not asked of any clock but that of who waits for it.
+
+A store that has locks is asked for one too, held as long as the claim: the system lets go of it
+when its holder dies. So who holds the lock need not wait for a claim that was made under it on this
+machine. Locks need not hold between machines; claims do.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
 
 from attrs import field, frozen
 
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError
 from polystore.backends.zarr.objects.node import CLAIM, joined
-from polystore.core.errors import Unavailable
+from polystore.core.errors import LockTimeout, Unavailable
+from polystore.core.outcome import is_successful
 
 __all__ = ["STALE_S", "Busy", "Claim", "claimed"]
 
@@ -39,7 +48,10 @@ class Busy(Exception):  # noqa: N818 - it is no error, but what another writer i
 
 @frozen(eq=False)
 class Claim:
-    """A claim that is held: `followed` is what it follows, the names of dead writers' claims."""
+    """A claim that is held: `followed` is what it follows, the names of dead writers' claims.
+
+    `locked_on` is the machine where its lock is held; `""` for none.
+    """
 
     content: Bytes
     path: str
@@ -47,6 +59,7 @@ class Claim:
     token: str
     stale_s: float
     followed: tuple[str, ...]
+    locked_on: str = ""
     renewed: list[float] = field(factory=list[float])
     ended: threading.Event = field(factory=threading.Event)
 
@@ -76,7 +89,7 @@ class Claim:
             try:
                 if not self._is_ours():
                     return
-                text = f"{self.token} {count}".encode()
+                text = _text(self.token, count, self.locked_on)
                 self.content.put(joined(self.path, self.name), [text], "replace")
             except OSError:  # the store may answer the next time
                 continue
@@ -100,35 +113,68 @@ def claimed(content: Bytes, path: str, stale_s: float, wait_s: float = 0.0) -> G
     `Busy` if another writer shows that it is alive, and is not done within `wait_s` seconds. A
     block that is left by an exception lets go of it too.
     """
-    claim = _taken(content, path, stale_s, time.monotonic() + wait_s)
-    renewing = threading.Thread(target=claim.renew_until_ended, daemon=True)
-    renewing.start()
+    until = time.monotonic() + wait_s
+    with _lock_of(content, path, max(wait_s, stale_s / 6)) as locked_on:
+        claim = _taken(content, path, stale_s, until, locked_on)
+        renewing = threading.Thread(target=claim.renew_until_ended, daemon=True)
+        renewing.start()
+        try:
+            yield claim
+        finally:
+            claim.ended.set()
+            renewing.join()
+            claim.release()
+
+
+@contextmanager
+def _lock_of(content: Bytes, path: str, wait_s: float) -> Generator[str]:
+    """Hold the lock of a claim, and give this machine; `""` where the store gives no lock."""
+    lock = content.opened.backend.lock
+    if lock is None:
+        yield ""
+        return
+    held = lock(content.opened.handle, content.key_of(joined(path, CLAIM)), wait_s)
+    if is_successful(held):
+        with held.unwrap():
+            yield _machine()
+    elif isinstance(held.failure(), LockTimeout):
+        raise Busy
+    else:  # no locks there, or none for us: the claim does without
+        yield ""
+
+
+@cache
+def _machine() -> str:
+    """Give a word that another machine does not have, nor this one after it was started anew."""
     try:
-        yield claim
-    finally:
-        claim.ended.set()
-        renewing.join()
-        claim.release()
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return quote(platform.node(), safe="") or "-"
 
 
-def _taken(content: Bytes, path: str, stale_s: float, until: float) -> Claim:
+def _text(token: str, count: int, locked_on: str) -> bytes:
+    return f"{token} {count} {locked_on}".rstrip().encode()
+
+
+def _taken(content: Bytes, path: str, stale_s: float, until: float, locked_on: str) -> Claim:
     token = os.urandom(12).hex()
     name, followed = CLAIM, list[str]()
     seen: tuple[bytes | None, float] = (None, time.monotonic())
     pause = _POLL_S
     while True:
         now = time.monotonic()
-        if content.put(joined(path, name), [f"{token} 0".encode()], "fail"):
-            return Claim(content, path, name, token, stale_s, tuple(followed), [now])
+        if content.put(joined(path, name), [_text(token, 0, locked_on)], "fail"):
+            return Claim(content, path, name, token, stale_s, tuple(followed), locked_on, [now])
         text = content.read(joined(path, name))
         if text is None:  # its writer has let go of it: the chain begins anew
             name, followed, seen = CLAIM, [], (None, now)
             continue
-        if seen[0] is not None and text != seen[0] and now > until:
+        let_go = bool(locked_on) and text.decode().rpartition(" ")[2] == locked_on
+        if not let_go and seen[0] is not None and text != seen[0] and now > until:
             raise Busy
-        if text != seen[0]:
+        if text != seen[0] and not let_go:
             seen, pause = (text, now), _POLL_S
-        elif now - seen[1] > stale_s:
+        elif let_go or now - seen[1] > stale_s:
             followed.append(name)
             name, seen = f"{CLAIM}-{text.decode().partition(' ')[0]}", (None, now)
             continue

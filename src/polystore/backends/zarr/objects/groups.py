@@ -5,15 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Literal, cast
 
 from attrs import frozen
 
 from polystore.backends.zarr.elements.documents import document_bytes, group_documents
-from polystore.backends.zarr.kind import may_hold, writes_format
+from polystore.backends.zarr.kind import LABELS, may_hold, writes_format
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
-from polystore.backends.zarr.objects.claims import Busy, claimed
+from polystore.backends.zarr.objects.claims import Busy, Claim, claimed
 from polystore.backends.zarr.objects.node import (
     LINKS_MAX,
     Node,
@@ -23,17 +24,19 @@ from polystore.backends.zarr.objects.node import (
     refuse_name,
     resolved,
 )
+from polystore.configs import ZarrLayout
 from polystore.core.errors import (
     Corrupt,
     LockTimeout,
     NotADirectory,
+    NotFound,
     StorageError,
     UnsupportedOperation,
 )
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success
 
-__all__ = ["amend", "busy", "make_group", "parent_of"]
+__all__ = ["amend", "busy", "clear_labels", "clear_left", "image_kept", "make_group", "parent_of"]
 
 _GROUP = group_documents({}, 3)["zarr.json"]
 _GROUP_2 = document_bytes({"zarr_format": 2})
@@ -41,7 +44,50 @@ _GROUP_2 = document_bytes({"zarr_format": 2})
 _WAIT_S = 60.0
 """Seconds that one change of a group waits for others."""
 
+_WAIT_LABELS_S = 600.0
+"""Seconds that a label waits for others of its image, each of which is written whole meanwhile."""
+
 TURNS_MAX = 100
+
+
+@contextmanager
+def image_kept(content: Bytes, path: str, stale_s: float) -> Generator[None]:
+    """Keep the image that has a path among its labels from being deleted within the block.
+
+    One writer at a time is below an image. `NotFound` (`StoreError`) if the image is gone; nothing
+    for a path that is among no labels.
+    """
+    image, _, last = path.rpartition("/")[0].rpartition("/")
+    if content.config.layout is ZarrLayout.ARRAY or last != LABELS or not image:
+        yield
+        return
+    at = resolved(content, image)
+    if at.kind == "none":
+        raise StoreError(_no_image(content, image))
+    try:
+        with claimed(content, at.path, stale_s, _WAIT_LABELS_S) as claim:
+            if node_at(content, at.path).kind == "none":
+                raise StoreError(_no_image(content, image))
+            clear_labels(claim)
+            yield
+    except Busy:
+        raise StoreError(busy(content, image)) from None
+
+
+def clear_labels(claim: Claim) -> None:
+    """Delete what a dead writer, who had the claim of an image, left of labels that are none."""
+    labels = joined(claim.path, LABELS)
+    names = list(claim.content.names(labels)) if claim.followed else []
+    for label in sorted({name.partition("/")[0] for name in names if "/" in name}):
+        if node_at(claim.content, joined(labels, label)).kind == "none":
+            left = (name for name in names if name.startswith(f"{label}/"))
+            claim.content.delete_all(joined(labels, name) for name in left)
+
+
+def _no_image(content: Bytes, image: str) -> StorageError:
+    message = f"There is no image {image!r} for this label."
+    advice = "Save the image first; its labels are saved below it."
+    return NotFound(image, content.config, message, advice)
 
 
 def make_group(content: Bytes, key: Key, stale_s: float) -> Outcome[None]:
@@ -178,12 +224,14 @@ def amend(
     def amended() -> Outcome[None]:
         if folder:
             refuse_name(content, folder)
-        at = parent_of(content, f"{folder}/" if folder else "", None, stale_s)
-        try:
-            with claimed(content, at, stale_s, _WAIT_S):
-                return _amended(content, at, change)
-        except Busy:
-            return Failure(busy(content, folder))
+        inside = f"{folder}/" if folder else ""
+        with image_kept(content, inside, stale_s):
+            at = parent_of(content, inside, None, stale_s)
+            try:
+                with claimed(content, at, stale_s, _WAIT_S):
+                    return _amended(content, at, change)
+            except Busy:
+                return Failure(busy(content, folder))
 
     return guarded(amended, folder, content.config)
 

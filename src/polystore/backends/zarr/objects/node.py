@@ -37,6 +37,7 @@ from polystore.core.records import Reach, Readable, readable_of
 
 __all__ = [
     "CLAIM",
+    "DECIDING",
     "Generation",
     "Node",
     "above",
@@ -61,7 +62,7 @@ LINKS_MAX = 40
 Generation: TypeAlias = tuple[object, ...]
 """Another one for every other generation of a node, as far as its store can tell."""
 
-_DECIDING = ("zarr.json", ".zarray", ".zgroup")
+DECIDING = ("zarr.json", ".zarray", ".zgroup")
 """A node has one of these; what else it has is written before it."""
 
 _OF_VERSION_2 = (".zarray", ".zgroup", ".zattrs")
@@ -87,7 +88,7 @@ class Node:
     @property
     def deciding(self) -> str | None:
         """The name of the document that makes it a node."""
-        return next((name for name in _DECIDING if self.texts.get(name) is not None), None)
+        return next((name for name in DECIDING if self.texts.get(name) is not None), None)
 
 
 def joined(path: str, name: str) -> str:
@@ -141,7 +142,9 @@ def files_of(content: Bytes, node: Node) -> Files:
         if name in node.texts:
             text = node.texts[name]
             return None if text is None else readable_of(text)
-        return content.open(joined(node.path, name))
+        at = joined(node.path, name)
+        is_document = name.rpartition("/")[2] in DOCUMENTS
+        return content.open(at) if is_document else content.open_chunk(at)
 
     return Files(
         opened,
