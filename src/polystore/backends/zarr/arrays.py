@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from attrs import frozen
+
 from polystore.backends.refusals import no_formats
 from polystore.backends.zarr.copying import copy_stored
 from polystore.backends.zarr.elements.documents import documents_in
@@ -21,7 +23,7 @@ from polystore.backends.zarr.given import (
     options_refused,
     spec_of,
 )
-from polystore.backends.zarr.history import is_made_by
+from polystore.backends.zarr.history import is_made_by, with_parts_saved
 from polystore.backends.zarr.kind import DOCUMENTS
 from polystore.backends.zarr.links import create_documents, link_to
 from polystore.backends.zarr.looking import (
@@ -51,9 +53,12 @@ from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
 from polystore.core.payload import HostArray, LazyArray, Payload, Region
 from polystore.core.records import Backend, FileFormat, Reach, SaveOptions, Stat
-from polystore.core.region import box_of, whole
+from polystore.core.region import Box, box_of, whole
 
 __all__ = ["ARRAY", "array_in"]
+
+_NOTED_TRIES = 4
+"""How often it is noted that parts were saved, should others replace the array all the time."""
 
 
 def load_array(
@@ -164,25 +169,72 @@ def save_array_region(
     """Write into a region of an array that is there: all of it in one step to every reader.
 
     What the region covers only in part of a chunk is read and written again, so that writers of
-    regions side by side lose nothing; those that share no file of chunks encode at once.
+    regions side by side lose nothing; those that share no file of chunks encode at once. That parts
+    were saved is noted in the history of the array before the first of them, once.
     """
     host = host_array(store, item)
     if not is_successful(host):
         return located(Failure(host.failure()), store, key)
-    array = host.unwrap()
+    part = _Part(store, key, region, host.unwrap())
+    for _ in range(_NOTED_TRIES):  # the array may be replaced as soon as it is noted
+        unnoted: list[bool] = []
+        patched = store.tree.patch(key, partial(part.written_if_noted, unnoted))
+        if not is_successful(patched) or not unnoted:
+            return part.saved(patched)
+        noted = store.tree.patch(key, part.noted)  # one file alone, which takes no time
+        if not is_successful(noted):
+            return part.saved(noted)
+    return part.saved(store.tree.patch(key, part.written))
 
-    def change(old: Files, new: Files) -> Outcome[None]:
-        meta = array_in(old, store, key).outcome
+
+@frozen
+class _Part:
+    """New elements for a region of an array."""
+
+    store: ZarrStore
+    key: Key
+    region: Region
+    array: HostArray
+
+    def written_if_noted(self, unnoted: list[bool], old: Files, new: Files) -> Outcome[None]:
+        """Write them; where it is not noted yet that parts were saved, `unnoted` says so instead.
+
+        A store of objects has no such note: it would be a second object for each part.
+        """
+        if not old.waits:
+            found = self._place(old)
+            if not is_successful(found):
+                return Failure(found.failure())
+            if with_parts_saved(found.unwrap()[0].documents, self.key) is not None:
+                unnoted.append(True)
+                return Success(None)
+        return self.written(old, new)
+
+    def written(self, old: Files, new: Files) -> Outcome[None]:
+        """Write them."""
+        return and_then(self._place(old), lambda it: rewrite(old, new, *it, self.array))
+
+    def noted(self, old: Files, new: Files) -> Outcome[None]:
+        """Note that parts were saved, unless it is noted."""
+        found = self._place(old)
+        if is_successful(found):
+            document = with_parts_saved(found.unwrap()[0].documents, self.key)
+            create_documents(new, dict([document] if document else ()))
+        return found.map(lambda _: None)
+
+    def saved(self, done: Outcome[None]) -> Outcome[Saved]:
+        """Say that they are saved, or why not."""
+        config, nbytes = self.store.config, self.array.nbytes
+        saved = done.map(lambda _: Saved(self.key, config, "written", nbytes))
+        return located(saved, self.store, self.key)
+
+    def _place(self, old: Files) -> Outcome[tuple[ArrayMeta, Box]]:
+        meta = array_in(old, self.store, self.key).outcome
         if not is_successful(meta):
             return Failure(meta.failure())
-        box = and_then(
-            box_of(region, meta.unwrap().grid.shape), partial(fitting, array, meta.unwrap())
-        )
-        return and_then(box, lambda it: rewrite(old, new, meta.unwrap(), it, array))
-
-    patched = store.tree.patch(key, change)
-    saved = patched.map(lambda _: Saved(key, store.config, "written", array.nbytes))
-    return located(saved, store, key)
+        box = box_of(self.region, meta.unwrap().grid.shape)
+        fits = and_then(box, partial(fitting, self.array, meta.unwrap()))
+        return fits.map(lambda it: (meta.unwrap(), it))
 
 
 def stat_array(store: ZarrStore, key: Key, /) -> Outcome[Stat]:
