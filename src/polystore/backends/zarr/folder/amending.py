@@ -18,7 +18,7 @@ from polystore.backends.whole import write_whole
 from polystore.backends.zarr.elements.documents import document_bytes
 from polystore.backends.zarr.folder.building import unwritten
 from polystore.backends.zarr.folder.files import read_all
-from polystore.backends.zarr.folder.groups import group_folder, no_group
+from polystore.backends.zarr.folder.groups import group_folder, image_gone, image_of, no_group
 from polystore.backends.zarr.folder.locking import LOCK_SECONDS
 from polystore.backends.zarr.folder.node import (
     DOCUMENT,
@@ -45,7 +45,8 @@ def amend(config: ZarrConfig, folder: str, change: Change) -> Outcome[None]:
     """Replace the attributes of a group, which is made if it is missing, by what is made of them.
 
     Its document is replaced in one step; what others have written into it beside the attributes
-    stays. An array or a link has no such attributes: `NotADirectory`.
+    stays. An array or a link has no such attributes: `NotADirectory`. A group of labels comes with
+    its first label, and goes with its image: where it is missing, it is not made (`NotFound`).
     """
     return and_then(
         guard(
@@ -94,6 +95,9 @@ def _opened(config: ZarrConfig, root: int, folder: str) -> Outcome[tuple[int, st
     try:
         return Success(open_end(root, folder))
     except FileNotFoundError:
+        image = image_of(config, folder)
+        if image is not None:
+            return Failure(image_gone(image, config))
         return group_folder(config, folder).map(lambda fd: (fd, folder))
 
 

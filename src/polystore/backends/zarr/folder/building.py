@@ -30,6 +30,7 @@ from polystore.backends.zarr.folder.node import (
     refuse_all_but_items,
 )
 from polystore.backends.zarr.folder.reading import link_of
+from polystore.backends.zarr.folder.staying import refuse_what_stays
 from polystore.backends.zarr.kind import DOCUMENTS
 from polystore.backends.zarr.tree import Files
 from polystore.configs import ZarrConfig
@@ -139,7 +140,7 @@ def _settled(
             remove_hidden(parent, hidden.name)
             return Failure(filled.failure())
         if if_exists == "replace":
-            settle_instead(parent, hidden, name, refuse_all_but_items(config.layout))
+            settle_instead(parent, hidden, name, refuse_what_stays(config.layout))
         else:
             settle_new(parent, hidden, name)
     return Success(True)

@@ -23,13 +23,14 @@ from polystore.backends.zarr.folder.node import (
     open_folder,
     stands_at,
 )
-from polystore.backends.zarr.kind import is_node_name, may_hold, writes_format
+from polystore.backends.zarr.kind import LABELS, is_node_name, may_hold, writes_format
 from polystore.configs import ZarrConfig, ZarrLayout
 from polystore.core.errors import (
     Corrupt,
     InvalidKey,
     NotADirectory,
     NotAFile,
+    NotFound,
     StorageError,
     UnsupportedOperation,
 )
@@ -37,7 +38,16 @@ from polystore.core.key import HIDDEN_PREFIX
 from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.records import Encoded
 
-__all__ = ["group_folder", "make_group_in", "no_group", "no_name", "not_ours", "part_of"]
+__all__ = [
+    "group_folder",
+    "image_gone",
+    "image_of",
+    "make_group_in",
+    "no_group",
+    "no_name",
+    "not_ours",
+    "part_of",
+]
 
 _GROUP = group_documents({}, 3)["zarr.json"]
 _GROUP_2 = document_bytes({"zarr_format": 2})
@@ -62,7 +72,8 @@ def group_folder(
     What is missing is made, the root too; a plain folder with other things in it stays as it is.
     `last` is the name of what is to come into it, `version` that of Zarr in which that is written
     (`None`: the config's). `NotADirectory` where an item is in the way, `UnsupportedOperation` for
-    a node of version 3 below a group of version 2. The rest raises `OSError`.
+    a node of version 3 below a group of version 2. For a label, its image is not made, as it may
+    just have been deleted: `NotFound`. The rest raises `OSError`.
     """
     was_there, top = _root(config.root)
     way = _Way(config, top, was_there, version or writes_format(config), last)
@@ -90,6 +101,7 @@ def _root(path: str) -> tuple[bool, int]:
 def _made_groups(way: _Way, path: str) -> Outcome[int | str]:
     """Give the folder at a path; or the path by which to go on, where a link is on the way."""
     parts = path.split("/") if path else []
+    image = None if way.last is None else image_of(way.config, path)
     folder = -1
     try:
         for depth in range(len(parts) + 1):
@@ -97,7 +109,7 @@ def _made_groups(way: _Way, path: str) -> Outcome[int | str]:
                 above, folder = folder, -1
                 os.close(above)
             at = "/".join(parts[:depth])
-            folder, found = _as_group(way, at)
+            folder, found = _as_group(way, at, image)
             if found.link is not None:
                 os.close(open_folder(way.top, found.link))  # not made, if it leads nowhere
                 return Success("/".join((found.link, *parts[depth:])))
@@ -107,21 +119,27 @@ def _made_groups(way: _Way, path: str) -> Outcome[int | str]:
                 return Failure(refused)
         done, folder = folder, -1
         return Success(done)
+    except FileNotFoundError:
+        if image is None:
+            raise
+        return Failure(image_gone(image, way.config))
     finally:
         if folder >= 0:
             os.close(folder)
 
 
-def _as_group(way: _Way, path: str) -> tuple[int, Found]:
+def _as_group(way: _Way, path: str, image: str | None) -> tuple[int, Found]:
     """Give the folder at a path, made if it is missing, and a group if it is empty; and what it is.
 
-    The root of images is left as it was found: it may be a folder of other things, too.
+    The root of images is left as it was found: it may be a folder of other things, too. So is the
+    image whose labels are to come, and what is above it.
     """
     for _ in range(TURNS_MAX):
-        folder = _opened(way.top, path)
+        folder = _opened(way.top, path) if image is None else _opened_below(way.top, path, image)
         try:
             found = found_in(folder)
             keep = not path and way.root_was_there and way.config.layout is not ZarrLayout.ARRAY
+            keep = keep or (image is not None and len(path) <= len(image))
             if found.node == "plain" and not keep:
                 found = make_group_in(
                     folder, way.version, is_new=not path and not way.root_was_there
@@ -141,6 +159,35 @@ def _opened(top: int, path: str) -> int:
     except FileNotFoundError:
         os.close(folder_beneath(top, path))
         return open_folder(top, path)
+
+
+def _opened_below(top: int, path: str, image: str) -> int:
+    """Give the folder at a path; only that of an image's labels is made, in the image itself."""
+    for _ in range(TURNS_MAX):
+        try:
+            return open_folder(top, path)
+        except FileNotFoundError:
+            if len(path) <= len(image):
+                raise
+        above = open_folder(top, image)
+        try:
+            with suppress(FileExistsError, FileNotFoundError):  # it is being replaced
+                os.mkdir(LABELS, dir_fd=above)
+        finally:
+            os.close(above)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+
+
+def image_of(config: ZarrConfig, path: str) -> str | None:
+    """Give the image whose labels are in the folder at a path; `None` for another folder.
+
+    >>> images = ZarrConfig(root="/data", layout=ZarrLayout.IMAGE)
+    >>> image_of(images, "a/labels"), image_of(images, "labels"), image_of(images, "a/b")
+    ('a', None, None)
+    """
+    image, _, name = path.rpartition("/")
+    is_one = image and name == LABELS and config.layout is not ZarrLayout.ARRAY
+    return image if is_one else None
 
 
 def make_group_in(folder: int, version: Literal[2, 3], *, is_new: bool = False) -> Found:
@@ -185,6 +232,18 @@ def no_group(node: Node, path: str, config: ZarrConfig) -> StorageError:
         return NotADirectory(path, config, f"{about} is an image, not a folder.", advice)
     what = "an array" if node == "array" else "a link"
     return NotADirectory(path, config, f"{about} is {what}, not a folder.", other)
+
+
+def image_gone(image: str, config: ZarrConfig) -> NotFound:
+    """Give the error for a label whose image was deleted, moved or replaced meanwhile.
+
+    >>> print(image_gone("a", ZarrConfig(root="/data")).message)
+    The image 'a' is not there any more, or was replaced; its labels went with it.
+    """
+    message = (
+        f"The image {image!r} is not there any more, or was replaced; its labels went with it."
+    )
+    return NotFound(image, config, message, "Save the label again where its image is.")
 
 
 def _of_version_2(path: str, config: ZarrConfig) -> UnsupportedOperation:

@@ -243,7 +243,7 @@ def _folder_at(walk: _Walk, path: str) -> tuple[Literal["file", "folder", "link"
 
 
 def _names_in(root: int, folder: str) -> Iterator[tuple[str, _Entry]]:
-    """Give the names in a folder, but Zarr's own, and what each is to the system; and sweep."""
+    """Give the names in a folder, but Zarr's documents, what each is to the system; and sweep."""
     fd = open_folder(root, folder)
     try:
         with os.scandir(fd) as entries:
@@ -255,7 +255,7 @@ def _names_in(root: int, folder: str) -> Iterator[tuple[str, _Entry]]:
                     yield entry.name, "folder"
                 elif entry.is_symlink():
                     yield entry.name, "link"
-                elif entry.name not in DOCUMENTS:
+                elif entry.name not in DOCUMENTS or not entry.is_file(follow_symlinks=False):
                     yield entry.name, "other"
     finally:
         os.close(fd)

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -121,23 +122,46 @@ def _held(config: ZarrConfig, key: str) -> Outcome[Held]:
     try:
         for _ in range(TURNS_MAX):
             folder, real = open_end(root, key)
+            held = [_Closing(folder, config.root, real)]
             kept = False
             try:
+                _hold_images_above(config, root, real, held)
                 pin(folder)
-                kept = stands_at(root, real, folder)
+                kept = all(it.stands(root) for it in reversed(held))
                 inside = _inside(config, real, folder)
                 if kept and inside is not None:
                     kept = False
                     return Failure(inside)
                 if kept:
-                    closing = _Closing(folder, config.root, real)
-                    return Success(Held(files_at(folder), closing.close))
+                    return Success(Held(files_at(folder), partial(_close_all, held)))
             finally:
                 if not kept:
-                    os.close(folder)
+                    _close_all(held)
     finally:
         os.close(root)
     return Failure(_replaced_again(config, key))
+
+
+def _hold_images_above(config: ZarrConfig, root: int, path: str, held: list[_Closing]) -> None:
+    """Hold the images that a node is a part of, too: who replaces one asks only for its lock."""
+    parts = path.split("/")
+    for depth in range(len(parts) - 1, 0, -1):
+        above = "/".join(parts[:depth])
+        folder = open_folder(root, above)
+        image = False
+        try:
+            image = node_of(folder) == "image"
+        finally:
+            if not image:
+                os.close(folder)
+        if image:
+            pin(folder)
+            held.append(_Closing(folder, config.root, above))
+
+
+def _close_all(held: list[_Closing]) -> None:
+    for it in held:
+        it.close()
 
 
 class _Closing:
@@ -149,6 +173,10 @@ class _Closing:
         self._folder = folder
         self._root = root
         self._path = path
+
+    def stands(self, root: int) -> bool:
+        """Whether the folder still is what it was opened as."""
+        return stands_at(root, self._path, self._folder)
 
     def close(self) -> None:
         """Let go of the folder."""

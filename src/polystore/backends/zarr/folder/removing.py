@@ -22,9 +22,9 @@ from polystore.backends.zarr.folder.node import (
     item_above,
     node_at,
     open_parent,
-    refuse_all_but_items,
 )
 from polystore.backends.zarr.folder.reading import guarded, inside_item
+from polystore.backends.zarr.folder.staying import refuse_what_stays
 from polystore.backends.zarr.kind import DOCUMENTS
 from polystore.configs import ZarrConfig, ZarrLayout
 from polystore.core.errors import StorageError
@@ -56,7 +56,7 @@ def _deleted(config: ZarrConfig, key: Key) -> Outcome[None]:
     try:
         if refused is not None:
             return Failure(evolve(refused, key=key))
-        remove(parent, name, refuse_all_but_items(config.layout))
+        remove(parent, name, refuse_what_stays(config.layout))
     except IsADirectoryError:
         inside = inside_item(config, key)
         return _group_deleted(config, key, parent) if inside is None else Failure(inside)
@@ -114,8 +114,14 @@ def _group_deleted(config: ZarrConfig, key: Key, parent: int) -> Outcome[None]:
 
 
 def _others(group: int) -> list[str]:
-    names = os.listdir(group)
-    return [it for it in names if it not in DOCUMENTS and not it.startswith(HIDDEN_PREFIX)]
+    """Give the names in a group, but those of its documents: a pipe is none."""
+    with os.scandir(group) as entries:
+        return [
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(HIDDEN_PREFIX)
+            and not (entry.name in DOCUMENTS and entry.is_file())
+        ]
 
 
 def _cleared(parent: int, group: int) -> bool:

@@ -85,7 +85,10 @@ def _listed(store: ZarrStore, place: LabelPlace) -> Outcome[None]:
 
 
 def _unlisted(store: ZarrStore, place: LabelPlace) -> Outcome[None]:
-    return store.tree.amend(place.group, without_label(place.name))
+    """Take a label from the list of its image; fine if they are gone, and the list with them."""
+    done = store.tree.amend(place.group, without_label(place.name))
+    gone = not is_successful(done) and isinstance(done.failure(), NotFound)
+    return Success(None) if gone else done
 
 
 def _label_of(store: ZarrStore, key: str, place: LabelPlace) -> Outcome[LabelOf | None]:
