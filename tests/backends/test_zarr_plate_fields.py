@@ -22,7 +22,7 @@ from plate_writers import (
     save_fields,
     side_by_side,
 )
-from zarr_processes import at_operation, in_fork, kill
+from zarr_processes import at_operation, in_fork, kill, run
 
 from polystore import (
     AlreadyExists,
@@ -278,11 +278,11 @@ def _save_until_killed(plate: ZarrConfig, number: int) -> None:
     save_fields(plate, ["B/2/0"])
 
 
-def test_what_a_killed_writer_left_is_whole_and_listed_by_the_next(tmp_path: Path) -> None:
-    save_fields(plate_at(tmp_path / "warm"), ["A/1/0"])
+def _killed_ever_later(base: Path) -> None:
+    save_fields(plate_at(base / "warm"), ["A/1/0"])
     number, unlisted = 1, 0
     while True:
-        plate = plate_at(tmp_path / str(number))
+        plate = plate_at(base / str(number))
         save_fields(plate, ["A/1/0"])
         status = in_fork(partial(_save_until_killed, plate, number))
         there = set(list_files(plate).unwrap())
@@ -297,3 +297,7 @@ def test_what_a_killed_writer_left_is_whole_and_listed_by_the_next(tmp_path: Pat
         number += 7
     assert number > 50
     assert unlisted
+
+
+def test_what_a_killed_writer_left_is_whole_and_listed_by_the_next(tmp_path: Path) -> None:
+    run(_killed_ever_later, tmp_path)

@@ -254,11 +254,11 @@ def _save_until_killed(plate: ZarrConfig, number: int) -> None:
     save_planes(plate, ["A01_s1_w2.tif"])
 
 
-def test_a_plane_comes_whole_or_not_when_its_writer_is_killed(tmp_path: Path) -> None:
-    save_planes(plate_at(tmp_path / "warm", NAMES), FILES)
+def _killed_ever_later(base: Path) -> None:
+    save_planes(plate_at(base / "warm", NAMES), FILES)
     number = 1
     while True:
-        plate = plate_at(tmp_path / str(number), NAMES)
+        plate = plate_at(base / str(number), NAMES)
         save_planes(plate, ["A01_s1_w1.tif"])
         status = in_fork(partial(_save_until_killed, plate, number))
         for key in list_files(plate).unwrap():
@@ -268,11 +268,15 @@ def test_a_plane_comes_whole_or_not_when_its_writer_is_killed(tmp_path: Path) ->
             Item("A01_s1_w2.tif", plane("A01_s1_w2.tif"), about("A01_s1_w2.tif"))
         ).unwrap()
         assert_plane(plate, "A01_s1_w2.tif")
-        assert is_successful(load(plate_at(tmp_path / str(number)))("A/1/0"))
+        assert is_successful(load(plate_at(base / str(number)))("A/1/0"))
         if status == 0:
             break
         number += 9
     assert number > 30
+
+
+def test_a_plane_comes_whole_or_not_when_its_writer_is_killed(tmp_path: Path) -> None:
+    run(_killed_ever_later, tmp_path)
 
 
 def test_a_folder_of_files_makes_a_plate_and_comes_back(tmp_path: Path) -> None:
