@@ -26,6 +26,7 @@ LAYERS = (
     "core.payload",
     "core.region",
     "core.plainjson",
+    "core.unnamed",
     "core.records",
     "core.registry",
     "configs",

@@ -123,7 +123,8 @@ class Saved:
 
     `status` is `"skipped"` where the key existed and `if_exists="skip"` was asked for; `nbytes` is
     then 0. `nbytes` is the stored size for files and the array's size elsewhere. `dropped` names
-    the fields of `Metadata` that held something and that the format cannot carry.
+    the fields of `Metadata` that held something and that the format cannot carry, and `"labels"`
+    where an image had some.
     """
 
     key: str

@@ -130,7 +130,7 @@ def dtype_problem(dtype: np.dtype[Any], shape: Sequence[int]) -> UnsupportedPayl
     'An OME-Zarr image holds real numbers, and complex64 is none.'
     """
     array = "Save it with layout=ZarrLayout.ARRAY, or convert it."
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or (dtype.kind, dtype.itemsize) == ("f", 1):
         message = f"An OME-Zarr image holds real numbers, and {dtype} is none."
         if dtype.kind == "f":
             message = f"An OME-Zarr image holds floats of 16 to 64 bits, not {dtype}."
