@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from attrs import frozen
 
-from polystore import HostArray, Metadata, write
+from polystore import HostArray, Metadata, is_host_array, read, write
 from polystore.cli.main import main
 
-__all__ = ["NAMES", "STACK", "Said", "here", "typed", "write_planes", "write_stack"]
+__all__ = ["NAMES", "STACK", "Said", "here", "pixels", "typed", "write_planes", "write_stack"]
 
 NAMES = "{row}{column:02}_s{field}_w{channel}.tif"
 
@@ -40,6 +40,13 @@ def typed(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
     status = main(arguments)
     said = capsys.readouterr()
     return Said(status, said.out, said.err)
+
+
+def pixels(path: str) -> HostArray:
+    """Give the array that is at a path."""
+    payload = read(path).unwrap().payload
+    assert is_host_array(payload)
+    return payload
 
 
 @pytest.fixture
