@@ -91,7 +91,8 @@ class Tree:
       `new`: all of them in one step to every reader, and one patch of a node after the other.
     - `amend(folder, change)`: replace the `zarr.json` (or `.zattrs`) of a group, made if missing,
       by what `change` makes of its attributes: under a lock, so that no change of another is lost.
-      The attributes as `change` gives them are written only if they differ.
+      The attributes as `change` gives them are written only if they differ. The group of an
+      image's labels is not made (`NotFound`).
     - `copy_in(key, files, if_exists)`: `build` out of all files of a node of any tree, as they are.
     - `link(key)`: where the link under a key (of either kind) says that it leads, or `None`.
     - the rest is as in `Backend`.
