@@ -119,7 +119,13 @@ def test_shards_are_chosen_for_chunks() -> None:
     assert (grid.chunk, grid.file) == ((1, 256, 256), (32, 1024, 1024))
 
 
-@given(st.lists(st.integers(1, 5000), min_size=1, max_size=4).map(tuple), ITEMSIZES)
+SHARDS = st.one_of(  # of at most 10**8 elements: a file may have 2**27 chunks
+    st.lists(st.integers(1, 5000), min_size=1, max_size=2),
+    st.lists(st.integers(1, 100), min_size=3, max_size=4),
+).map(tuple)
+
+
+@given(SHARDS, ITEMSIZES)
 def test_chunks_are_chosen_for_shards(shards: tuple[int, ...], itemsize: int) -> None:
     shape = tuple(2 * length + 1 for length in shards)
     grid = grid_of(shape, itemsize, config=ZarrConfig(root="/data", shards=shards))
@@ -141,6 +147,8 @@ def test_chunks_are_chosen_for_shards(shards: tuple[int, ...], itemsize: int) ->
             ZarrConfig(root="/d", chunks=(1, 4, 4), shards=(1, 6, 8)),
             "is no multiple of the chunks",
         ),
+        ("shards", ZarrConfig(root="/d", shards=(1, 2**62, 2**62)), "has a length above"),
+        ("shards", ZarrConfig(root="/d", shards=(1, 2**40, 2**40)), "chunks in a file"),
     ],
 )
 def test_what_does_not_suit_is_refused(where: str, config: ZarrConfig, words: str) -> None:
@@ -150,6 +158,14 @@ def test_what_does_not_suit_is_refused(where: str, config: ZarrConfig, words: st
     assert isinstance(error, InvalidSpec)
     assert error.where == where
     assert words in error.message
+
+
+def test_more_files_than_any_disk_has_are_refused() -> None:
+    config = ZarrConfig(root="/d", chunks=(16, 16), shards=())
+    assert grid_of((2**20, 2**20), config=config).file_count == 2**32
+    found = chosen_grid((2**20, 2**20 + 1), 2, (), config)
+    assert not is_successful(found)
+    assert "files" in found.failure().message
 
 
 PLATE = ZarrConfig(root="/data", layout=ZarrLayout.PLATE)

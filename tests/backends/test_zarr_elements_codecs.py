@@ -182,3 +182,25 @@ def test_the_first_failure_is_raised_and_no_more_is_begun(nbytes: int) -> None:
     with pytest.raises(OSError, match=r"\d"):
         run_all(map(tasks, range(10**5)), nbytes)
     assert len(begun) < 10**5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"id": "blosc", "cname": [0, 0]},
+        {"id": "blosc", "cname": {}},
+        {"id": "blosc", "clevel": [1]},
+        {"id": "zstd", "checksum": [0]},
+        {"id": "bz2", "level": "x"},
+        {"id": "lzma", "preset": "x"},
+        {"id": "lzma", "filters": 5},
+        {"id": [0]},
+    ],
+)
+def test_settings_of_another_kind_are_refused_before_anything_is_encoded(
+    options: Mapping[str, Json],
+) -> None:
+    with pytest.raises(ValueError, match=r" is |no name"):
+        compressor_of_v2(options, 2)
+    with pytest.raises(ValueError, match="cname is"):
+        compressor_of_v3("blosc", {"cname": [0, 0]}, 2)

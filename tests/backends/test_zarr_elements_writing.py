@@ -30,6 +30,7 @@ from zarr_written import (
 
 from polystore import (
     Corrupt,
+    FunctionFailed,
     HostArray,
     LazyArray,
     Outcome,
@@ -186,22 +187,34 @@ def test_what_a_read_says_comes_back_as_it_is() -> None:
     assert len(asked) == 1
 
 
-class Surprise(Exception):  # noqa: N818 - an error is a value here
-    pass
-
-
-def test_what_a_read_raises_is_raised() -> None:
+def written(raised: type[BaseException]) -> Outcome[None]:
+    """Write a lazy array whose read raises in its second half."""
     array = np.zeros((64, 512, 512), "u2")  # large enough for threads
     plan = planned(array, ZarrConfig(root="/data"))
 
     def read(region: Region) -> Outcome[HostArray]:
         if region[0].start:
-            raise Surprise
+            raise raised
         return Success(array[region].copy())
 
     lazy = LazyArray(ArraySpec(array.shape, "uint16", (), (1, 512, 512)), read)
-    with pytest.raises(Surprise):
-        write_elements(memory_files({}), plan.meta, lazy)
+    return write_elements(memory_files({}), plan.meta, lazy)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ModuleNotFoundError])
+def test_an_interrupt_of_a_read_and_a_package_that_it_lacks_are_raised(
+    raised: type[BaseException],
+) -> None:
+    with pytest.raises(raised):
+        written(raised)
+
+
+@pytest.mark.parametrize("raised", [ZeroDivisionError, OSError, MemoryError])
+def test_what_else_a_read_raises_is_a_value(raised: type[BaseException]) -> None:
+    error = written(raised).failure()
+    assert isinstance(error, FunctionFailed)
+    assert raised.__name__ in error.message
+    assert "in read" in error.traceback
 
 
 @pytest.mark.parametrize("answer", [np.zeros((5, 40, 49), "u2"), np.zeros((5, 40, 50), "u4"), [1]])

@@ -30,7 +30,9 @@ from polystore.core.payload import (
     aligned_empty,
     is_host_array,
 )
+from polystore.core.records import Transfer
 from polystore.core.region import Box, box_of, in_words, lengths, region_of
+from polystore.frameworks.numpy import NUMPY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +145,10 @@ class _Blocks:
             return Failure(self._misshapen(result, outer))
         if result.dtype != self.dtype:
             return Failure(self._of_other_dtype(result, core))
-        return Success(_cut(result, core, outer))
+        plain = NUMPY.to_host(result, Transfer())
+        if not is_successful(plain):
+            return Failure(evolve(_of_block(plain.failure(), core), key=self.key))
+        return Success(_cut(plain.unwrap(), core, outer))
 
     def _misshapen(self, result: object, outer: Box) -> FunctionFailed:
         what = (

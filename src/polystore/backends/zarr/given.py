@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from operator import index
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve
 
 from polystore.backends.zarr.elements.meta import ArrayMeta
+from polystore.backends.zarr.elements.regions import read_box
 from polystore.backends.zarr.tree import ZarrStore
-from polystore.core.errors import Lossy, StorageError, UnsupportedPayload
+from polystore.core.errors import Lossy, StorageError, TooLarge, UnsupportedPayload
 from polystore.core.item import Item
 from polystore.core.key import Key
 from polystore.core.outcome import Failure, Outcome, Success, and_then, catch, guard
-from polystore.core.payload import ArraySpec, HostArray, LazyArray, Payload, is_host_array
-from polystore.core.region import Box, lengths
+from polystore.core.payload import ArraySpec, HostArray, LazyArray, Payload, Region, is_host_array
+from polystore.core.region import Box, box_of, lengths, region_of, whole
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["dtype_of", "fitting", "host_array", "host_or_lazy", "options_refused", "spec_of"]
+
+_NBYTES_SANE = 2**56
+"""64 PiB: at a gigabyte a second, two years. Empty chunks take next to nothing of a disk."""
 
 
 def options_refused(store: ZarrStore, key: Key, options: object) -> StorageError | None:
@@ -34,15 +40,50 @@ def options_refused(store: ZarrStore, key: Key, options: object) -> StorageError
 
 
 def host_or_lazy(store: ZarrStore, item: Item[Payload]) -> Outcome[HostArray | LazyArray]:
-    """Give the array of an item in the memory of the host, or as it is if it is lazy."""
+    """Give the array of an item in the memory of the host, or as a lazy one, which is guarded.
+
+    `UnsupportedPayload` for a lazy one whose spec is none. Whatever its `read` does is a value, as
+    in `read_box`.
+    """
     if isinstance(item.payload, LazyArray):
-        return Success(item.payload)
+        return _guarded(item.payload).map(lambda it: it)
     return host_array(store, item).map(lambda it: it)
 
 
 def host_array(store: ZarrStore, item: Item[Payload]) -> Outcome[HostArray]:
     """Give the array of an item in the memory of the host; a lazy one is read."""
+    if isinstance(item.payload, LazyArray):
+        return and_then(_guarded(item.payload), lambda it: it.read(region_of(whole(it.spec.shape))))
     return and_then(store.context.to_host(item), lambda it: _one_array(it.payload))
+
+
+def _guarded(array: LazyArray) -> Outcome[LazyArray]:
+    spec = array.spec
+    try:
+        shape, blocks = tuple(map(index, spec.shape)), tuple(map(index, spec.blocks))
+    except TypeError:
+        return Failure(_no_spec(spec))
+    pairs = zip(shape, blocks, strict=False)
+    if len(blocks) != len(shape) or any(n < 0 or (n > 0 and b < 1) for n, b in pairs):
+        return Failure(_no_spec(spec))
+    known = LazyArray(evolve(spec, shape=shape, blocks=blocks), array.read)
+
+    def guarded(dtype: np.dtype[Any]) -> LazyArray:
+        def read(region: Region) -> Outcome[HostArray]:
+            return and_then(box_of(region, shape), lambda box: read_box(known, box, dtype))
+
+        return LazyArray(known.spec, read)
+
+    return dtype_of(known).map(guarded)
+
+
+def _no_spec(spec: ArraySpec) -> UnsupportedPayload:
+    return UnsupportedPayload(
+        "",
+        None,
+        f"The lazy array has the shape {spec.shape} and blocks of {spec.blocks}.",
+        "Give its spec a length of 0 or more for each axis, and for each that of a block.",
+    )
 
 
 def _one_array(payload: Payload) -> Outcome[HostArray]:
@@ -68,16 +109,37 @@ def spec_of(array: HostArray | LazyArray, axes: tuple[str, ...]) -> ArraySpec:
 
 
 def dtype_of(array: HostArray | LazyArray) -> Outcome[np.dtype[Any]]:
-    """Give the dtype of an array that is to be saved."""
+    """Give the dtype of an array that is to be saved; `TooLarge` where it would take 64 PiB."""
     import numpy as np
 
     if not isinstance(array, LazyArray):
-        return Success(array.dtype)
-    name = array.spec.dtype
-    return guard(lambda: np.dtype(name), catch(TypeError, lambda _: _no_dtype(name)))
+        return _sane(array.shape, array.dtype)
+    name = cast("object", array.spec.dtype)
+    if not isinstance(name, str):  # whatever the types say: of None, NumPy makes a dtype
+        return Failure(_no_dtype(name))
+    kinds = (TypeError, ValueError, SyntaxError)
+    found = guard(
+        lambda: np.dtype(name), *(catch(kind, lambda _: _no_dtype(name)) for kind in kinds)
+    )
+    return and_then(found, lambda dtype: _sane(array.spec.shape, dtype))
 
 
-def _no_dtype(name: str) -> UnsupportedPayload:
+def _sane(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Outcome[np.dtype[Any]]:
+    """Refuse what would be written for ever, although nothing of it may be stored as yet."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < _NBYTES_SANE:
+        return Success(dtype)
+    return Failure(
+        TooLarge(
+            "",
+            None,
+            f"An array of the shape {shape} takes {nbytes} bytes, every one of which is written.",
+            "Load a region of it, and save that.",
+        )
+    )
+
+
+def _no_dtype(name: object) -> UnsupportedPayload:
     return UnsupportedPayload(
         "",
         None,

@@ -24,6 +24,15 @@ CHUNK_BYTES_MAX = 2**31 - 2**16
 """Blosc takes 32-bit lengths (its BLOSC_MAX_BUFFERSIZE is 2**31 - 33), and so do others."""
 
 _FILES_MAX = 100_000  # of a larger array, the files are larger
+_FILES_SANE = 2**32
+"""Files of an array: at 0.1 ms for each, five days; ext4 has no more on a disk."""
+
+_SHARD_LENGTH_MAX = 2**40
+"""Of its length, the divisors are looked through."""
+
+_SHARD_CHUNKS_MAX = 2**27
+"""Chunks of one file: its index has 16 bytes for each, 2 GiB, which are in memory."""
+
 _PLANE_BYTES = CHUNK_BYTES // 8  # a smaller plane shares its chunk with others
 _CHANNELS = ("c", "s")
 
@@ -54,7 +63,7 @@ def chosen_grid(
     if config.shards and config.chunks is None:
         chunk = tuple(map(_divisor, config.shards, chunk))
     if config.shards is not None:
-        return Success(Grid(shape, config.shards or chunk, chunk))
+        return _sane(Grid(shape, config.shards or chunk, chunk))
     if config.layout is ZarrLayout.PLATE:
         rows = _first_of_plane(axes, len(shape)) if apart else 0
         file = tuple(
@@ -66,12 +75,30 @@ def chosen_grid(
     return Success(Grid(shape, file, chunk))
 
 
+def _sane(grid: Grid) -> Outcome[Grid]:
+    """Refuse the files of a config where there are too many, or too many chunks in one."""
+    if grid.file_count > _FILES_SANE:
+        reason = (
+            f"{grid.file} makes {grid.file_count} files, and at most {_FILES_SANE} are written."
+        )
+        return Failure(_invalid("shards" if grid.is_sharded else "chunks", reason))
+    chunks = math.prod(grid.chunks_of_file)
+    if chunks > _SHARD_CHUNKS_MAX:
+        reason = (
+            f"{grid.file} has {chunks} chunks in a file, which has at most {_SHARD_CHUNKS_MAX}."
+        )
+        return Failure(_invalid("shards", reason))
+    return Success(grid)
+
+
 def _refused(ndim: int, itemsize: int, config: ZarrConfig) -> InvalidSpec | None:
     for where, steps in (("chunks", config.chunks), ("shards", config.shards)):
         if steps is not None and len(steps) != ndim and (steps or where == "chunks"):
             return _invalid(where, f"{steps} has {len(steps)} lengths, and the array {ndim} axes.")
         if steps and min(steps) < 1:
             return _invalid(where, f"{steps} has a length below 1.")
+    if config.shards and max(config.shards) > _SHARD_LENGTH_MAX:
+        return _invalid("shards", f"{config.shards} has a length above {_SHARD_LENGTH_MAX}.")
     chunks, shards = config.chunks, config.shards
     if chunks and shards and any(a % b for a, b in zip(shards, chunks, strict=True)):
         return _invalid("shards", f"{shards} is no multiple of the chunks {chunks}.")

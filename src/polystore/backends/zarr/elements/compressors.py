@@ -23,6 +23,12 @@ _BLOSC_VERSION = 2
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BLOSC_NAMES = ("zstd", "lz4", "lz4hc", "blosclz", "zlib")
 _BLOSC_SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+_KINDS: Final[Mapping[str, tuple[tuple[str, type], ...]]] = {
+    "bz2": (("level", int),),
+    "lzma": (("preset", int), ("format", int), ("filters", list)),
+}
+"""Settings of what zarr-python decodes, which it looks at no sooner than it encodes."""
+
 _GZIP: Final = 31
 _ZLIB: Final = 15
 _WINDOW = 2**16
@@ -60,7 +66,7 @@ def compressor_of_v3(name: str, options: Mapping[str, Json], itemsize: int) -> S
             raise ValueError(f"Blosc has no shuffle {shuffle!r}")
         return _blosc(options, _BLOSC_SHUFFLES[str(shuffle)], itemsize)
     if name == "zstd":
-        return _zstd(_number(options, "level", 0), options.get("checksum") is True)
+        return _zstd(_number(options, "level", 0), _flag(options, "checksum"))
     if name == "gzip":
         return _deflate(_number(options, "level", 5), _GZIP)
     return None
@@ -72,19 +78,24 @@ def compressor_of_v2(options: Mapping[str, Json], itemsize: int) -> Step | None:
     `ValueError` for options that it cannot have.
     """
     name = options.get("id")
+    if not isinstance(name, str):
+        raise ValueError("its compressor has no name")
     if name == "blosc":
         shuffle = _number(options, "shuffle", 1)
         if shuffle == -1:  # numcodecs chooses by the size of an element
             shuffle = 2 if itemsize == 1 else 1
         return _blosc(options, shuffle, itemsize)
     if name == "zstd":
-        return _zstd(_number(options, "level", 0), options.get("checksum") is True)
+        return _zstd(_number(options, "level", 0), _flag(options, "checksum"))
     if name == "gzip":
         return _deflate(_number(options, "level", 1), _GZIP)
     if name == "zlib":
         return _deflate(_number(options, "level", 1), _ZLIB)
     if name == "lz4":
         return _lz4(_number(options, "acceleration", 1))
+    for setting, kind in _KINDS.get(name, ()):
+        if not isinstance(options.get(setting), kind | None):
+            raise ValueError(f"{setting} is {options.get(setting)!r}")
     return None
 
 
@@ -95,11 +106,20 @@ def _number(options: Mapping[str, Json], name: str, default: int) -> int:
     return value
 
 
+def _flag(options: Mapping[str, Json], name: str) -> bool:
+    value = options.get(name, False)
+    if not isinstance(value, (bool, int)):
+        raise ValueError(f"{name} is {value!r}")
+    return bool(value)
+
+
 def _blosc(options: Mapping[str, Json], shuffle: int, itemsize: int) -> Step | None:
     cname = options.get("cname", "lz4")
+    if not isinstance(cname, str):
+        raise ValueError(f"cname is {cname!r}")
     if cname not in _BLOSC_NAMES:
         return None
-    name = str(cname).encode()
+    name = cname.encode()
     level, blocksize = _number(options, "clevel", 5), _number(options, "blocksize", 0)
     typesize = options.get("typesize")
     size = itemsize if typesize is None else _number(options, "typesize", 1)

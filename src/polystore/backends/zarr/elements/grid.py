@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import TypeAlias
 
 from attrs import frozen
@@ -93,9 +92,18 @@ def covered(box: Box, steps: Sequence[int]) -> Iterator[Place]:
     """Give the cells of a regular grid that a box touches; none if it is empty."""
     if not all(box):
         return iter(())
-    return product(
-        *(range(a.start // step, -(-a.stop // step)) for a, step in zip(box, steps, strict=True))
-    )
+    spans = zip(box, steps, strict=True)
+    return _counted(tuple(range(a.start // step, -(-a.stop // step)) for a, step in spans))
+
+
+def _counted(spans: Box) -> Iterator[Place]:
+    """Give what `itertools.product` gives, which first makes tuples of all of its ranges."""
+    if not spans:
+        yield ()
+        return
+    for place in _counted(spans[:-1]):
+        for number in spans[-1]:
+            yield (*place, number)
 
 
 def overlap(one: Box, other: Box) -> Box:

@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 
 from polystore.backends.zarr.elements.plan import ArrayPlan, array_plan
 from polystore.backends.zarr.elements.reading import read_elements
+from polystore.backends.zarr.elements.regions import read_box
 from polystore.backends.zarr.elements.workers import run_all
 from polystore.backends.zarr.elements.writing import ArrayWriter, array_writer, write_elements
 from polystore.backends.zarr.ome.omero import Sampler
@@ -24,10 +25,10 @@ from polystore.backends.zarr.ome.pyramid import Downsampling, halved, halved_sha
 from polystore.backends.zarr.ome.tiling import Tiling, next_tiling
 from polystore.backends.zarr.tree import Files
 from polystore.configs import ZarrConfig
-from polystore.core.errors import Corrupt, StorageError
-from polystore.core.outcome import Failure, Outcome, Success, and_then, is_successful
+from polystore.core.errors import StorageError
+from polystore.core.outcome import Failure, Outcome, Success, is_successful
 from polystore.core.payload import ArraySpec, HostArray, Json, LazyArray
-from polystore.core.region import Box, lengths, region_of
+from polystore.core.region import Box, region_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,8 +106,7 @@ def write_levels(
 ) -> Outcome[None]:
     """Write the elements of all levels, and show the sampler those of the smallest.
 
-    What a lazy source's `read` has to say comes back as it is; `Corrupt` where it gives an array of
-    another shape or dtype. Raises `OSError`.
+    What fails in the reading of a lazy source is as in `read_box`. Raises `OSError`.
     """
     read = _reader(source, levels[0])
     grids = [level.plan.meta.grid for level in levels]
@@ -199,19 +199,7 @@ def _reader(source: HostArray | LazyArray, level: PlannedLevel) -> _Read:
     if not isinstance(source, LazyArray):
         return lambda box: Success(source[region_of(box)])
     dtype = level.plan.meta.dtype
-
-    def read(box: Box) -> Outcome[HostArray]:
-        return and_then(source.read(region_of(box)), lambda it: _checked(it, box, dtype))
-
-    return read
-
-
-def _checked(block: HostArray, box: Box, dtype: np.dtype[Any]) -> Outcome[HostArray]:
-    if block.shape == lengths(box) and block.dtype == dtype:
-        return Success(block)
-    message = f"A lazy array gave {block.dtype} of the shape {block.shape} for {lengths(box)}."
-    advice = f"It says that it is of {dtype}: mend what reads it."
-    return Failure(Corrupt("", None, message, advice))
+    return lambda box: read_box(source, box, dtype)
 
 
 def _stored(files: Files, level: PlannedLevel, box: Box) -> Outcome[HostArray]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 from attrs import frozen
 
-from polystore.backends.zarr.elements.grid import Grid
-from polystore.core.region import Box
+from polystore.backends.zarr.elements.grid import Grid, covered, overlap
+from polystore.core.region import Box, whole
 
 __all__ = ["TILE_BYTES", "Tiling", "next_tiling"]
 
@@ -56,11 +55,12 @@ class Tiling:
         >>> list(Tiling((3, 4), (2, 4), 0, 0).boxes())
         [(range(0, 2), range(0, 4)), (range(2, 3), range(0, 4))]
         """
-        axes = [
-            [range(start, min(start + step, length)) for start in range(0, length, step)]
-            for length, step in zip(self.shape, self.step, strict=True)
-        ]
-        return product(*axes)
+        everything = whole(self.shape)
+        for cell in covered(everything, self.step):
+            tile = (
+                range(n * step, (n + 1) * step) for n, step in zip(cell, self.step, strict=True)
+            )
+            yield overlap(tuple(tile), everything)
 
 
 def next_tiling(
