@@ -18,8 +18,11 @@ from zarr_objects_made import dispatcher, filling, new_zarr_in, tree_of
 from polystore import (
     Corrupt,
     DiskConfig,
+    Dispatcher,
+    FileFormat,
     Item,
     Key,
+    LazyArray,
     NotAFile,
     NotFound,
     OmeOptions,
@@ -27,11 +30,14 @@ from polystore import (
     Unavailable,
     ZarrConfig,
     ZarrLayout,
+    copy,
+    default_registry,
     delete,
     list_files,
     load,
     save,
 )
+from polystore.backends.regions import loaded_part
 from polystore.backends.zarr.objects.bytesat import Bytes
 from polystore.backends.zarr.objects.claims import Busy, claimed
 from polystore.backends.zarr.objects.tree import object_tree
@@ -197,3 +203,49 @@ def test_what_is_no_chunk_in_its_place_is_damage(
     load(store)("x").unwrap()  # the others' missing chunks are the fill value
     put(array / "c" / "0" / "0")
     assert isinstance(load(store)("x").failure(), Corrupt)
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_file_longer_than_its_chunks_is_not_copied(tmp_path: Path, sharded: bool) -> None:
+    source = ZarrConfig(root=str(tmp_path / "s"), chunks=(16, 16))
+    source = evolve(source, shards=(32, 32)) if sharded else source
+    save(source)(Item("x", IMAGE)).unwrap()
+    sink = ZarrConfig(root="r", store=DiskConfig(root=str(tmp_path / "d")))
+    copy(source, "x", "whole", to=sink).unwrap()
+    os.truncate(tmp_path / "s" / "x" / "c" / "0" / "0", 2**40)  # no block of it is there
+    for to in (sink, ZarrConfig(root=str(tmp_path / "f"))):
+        assert isinstance(copy(source, "x", "y", to=to).failure(), Corrupt)
+        assert list_files(to).value_or(()) == (("whole",) if to == sink else ())
+
+
+def test_a_region_is_read_again_where_its_array_was_changed_meanwhile(tmp_path: Path) -> None:
+    config = ZarrConfig(root="r", chunks=(16, 16), store=DiskConfig(root=str(tmp_path)))
+    save(config)(Item("x", np.zeros((16, 16), np.uint8))).unwrap()
+    target = Dispatcher(default_registry()).target(config, "x").unwrap()
+    lazily, changes = target.backend.load_lazy, list(range(1, 6))
+
+    def changed_after(
+        handle: object, key: Key, format: FileFormat[object] | None, /
+    ) -> Outcome[Item[LazyArray]]:
+        assert lazily is not None
+        item = lazily(handle, key, format)
+        if changes:
+            new = np.full((16, 16), changes.pop(0), np.uint8)
+            save(config, region=np.s_[:, :])(Item("x", new)).unwrap()
+        return item
+
+    source = evolve(target, backend=evolve(target.backend, load_lazy=changed_after))
+    part = loaded_part(source, None, ((0, 4), (0, 4)), Success)
+    assert np.array_equal(np.asarray(part.unwrap().payload), np.full((4, 4), 5))
+    assert not changes
+
+
+def test_a_lazy_array_says_that_it_was_changed(tmp_path: Path) -> None:
+    config = ZarrConfig(root="r", store=DiskConfig(root=str(tmp_path)))
+    save(config)(Item("x", IMAGE)).unwrap()
+    lazy = load(config, lazy=True)("x").unwrap().payload
+    delete(config, "x").unwrap()
+    error = lazy.read(np.s_[:2, :2]).failure()
+    assert isinstance(error, Unavailable)
+    assert "'x' was changed since it was opened" in error.message
+    assert error.advice == "Load it again."

@@ -115,6 +115,11 @@ _SENTENCES: dict[int, tuple[Callable[[str, object, str, str], StorageError], str
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
     errno.EFBIG: _ROOM,
+    errno.ESTALE: (
+        Unavailable,
+        "{about} was changed since it was opened: {reason}.",
+        "Load it again.",
+    ),
     errno.EOPNOTSUPP: (
         UnsupportedOperation,
         "It cannot be done with {about}: {reason}.",

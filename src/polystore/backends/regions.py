@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias, cast
 
 from polystore.backends.lacking import lacking
 from polystore.backends.target import Target
 from polystore.backends.virtual.cutting import Cut, cut_array, cut_lazily, cut_metadata
-from polystore.core.errors import UnsupportedOperation, UnsupportedPayload
+from polystore.core.errors import Unavailable, UnsupportedOperation, UnsupportedPayload
 from polystore.core.item import Item, Saved
 from polystore.core.outcome import Failure, Outcome, and_then, is_successful
 from polystore.core.payload import LazyArray, Payload, is_host_array
@@ -16,6 +17,9 @@ from polystore.core.records import FileFormat
 from polystore.core.region import Bounds, box_of, region_in
 
 __all__ = ["lazy_part", "loaded_part", "saved_part"]
+
+TURNS_MAX = 20
+"""How often a region is read again because its array was changed meanwhile."""
 
 _ToHost: TypeAlias = Callable[[Item[Payload]], Outcome[Item[Payload]]]
 
@@ -38,14 +42,40 @@ def loaded_part(
 ) -> Outcome[Item[Payload]]:
     """Give a part of what is stored, as a host array; the whole is read only where it has to be."""
     backend = source.backend
-    if backend.load_lazy is not None:
-        item = backend.load_lazy(source.handle, source.key, format)
+    lazily = backend.load_lazy
+    if lazily is not None:
+        item = lazily(source.handle, source.key, format)
         if is_successful(item) or not isinstance(item.failure(), UnsupportedOperation):
-            return and_then(and_then(item, lambda it: lazy_part(it, bounds)), _read)
+            anew = partial(lazily, source.handle, source.key, format)
+            return _read_in_turns(source, bounds, item, anew)
     if backend.load is None:
         return Failure(lacking(backend.name, "load from", source.key, source.config))
     whole = backend.load(source.handle, source.key, format)
     return and_then(and_then(whole, to_host), lambda it: _part(it, bounds))
+
+
+def _read_in_turns(
+    source: Target,
+    bounds: Bounds,
+    item: Outcome[Item[LazyArray]],
+    anew: Callable[[], Outcome[Item[LazyArray]]],
+) -> Outcome[Item[Payload]]:
+    """Read a part of what is opened lazily; again where it was changed in between, as `load` does.
+
+    What was opened and then is `Unavailable` may have been changed: that is tried once more, and
+    again for as long as what is stored is another one than the time before.
+    """
+    stat, before = source.backend.stat, None
+    part = and_then(and_then(item, lambda it: lazy_part(it, bounds)), _read)
+    for _ in range(TURNS_MAX):
+        if is_successful(part) or not is_successful(item) or stat is None:
+            break
+        now = stat(source.handle, source.key)
+        if not isinstance(part.failure(), Unavailable) or now == before:
+            break
+        before, item = now, anew()
+        part = and_then(and_then(item, lambda it: lazy_part(it, bounds)), _read)
+    return part
 
 
 def _read(item: Item[LazyArray]) -> Outcome[Item[Payload]]:

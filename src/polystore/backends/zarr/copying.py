@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
+from polystore.backends.zarr.bounds import bounded
 from polystore.backends.zarr.elements.documents import documents_in
 from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
 from polystore.backends.zarr.elements.plan import array_plan
@@ -32,6 +33,7 @@ def copy_stored(
     it so: its layout has other items, or its config asks for other chunks, shards, codecs or
     resolutions. So it is for a level of an image, which says nothing of itself, for what becomes a
     label, which its image has to list, and from another layout to a plate, which lists its fields.
+    `Corrupt` for a file that is longer than its chunks can be.
     """
     if _is_listed(store.config, to.config, new_key):
         return Failure(_otherwise(key, to.config, "what is saved there is listed as well"))
@@ -43,7 +45,11 @@ def copy_stored(
         agreed = guarded_look(lambda: _agreed(files, store, key, to.config))
         if not is_successful(agreed):
             return located(Failure(agreed.failure()), store, key)
-        return located(to.tree.copy_in(new_key, files, if_exists), to, new_key)
+        refused: list[StorageError] = []
+        copied = to.tree.copy_in(new_key, bounded(files, refused), if_exists)
+        if refused and not is_successful(copied):
+            return located(Failure(refused[0]), store, key)
+        return located(copied, to, new_key)
     finally:
         held.unwrap().close()
 

@@ -33,7 +33,8 @@ def kept_open(array: LazyArray, close: Callable[[], None], key: Key, config: obj
     """Give an array whose files are let go of once nobody can read it any more."""
 
     def read(region: Region) -> Outcome[HostArray]:
-        outcome = guarded_look(lambda: array.read(region))
+        says = catch(OSError, lambda error: from_os(error, key, config))
+        outcome = and_then(guard(lambda: array.read(region), says), lambda it: it)
         return outcome.alt(lambda it: evolve(it, key=it.key or key, config=it.config or config))
 
     finalize(read, close)

@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 from polystore.backends.oserrors import exists_already
 from polystore.backends.refusals import folder_in_way
 from polystore.backends.zarr.elements.documents import documents_in
+from polystore.backends.zarr.elements.refusals import too_large
 from polystore.backends.zarr.kind import DOCUMENTS, kind_of
 from polystore.backends.zarr.objects.bytesat import Bytes, StoreError, guarded
 from polystore.backends.zarr.objects.claims import Busy, Claim, claimed
@@ -236,8 +237,10 @@ def copy_in(
             source = files.open(name)
             if source is None:
                 raise OSError(errno.ESTALE, "it was replaced or deleted while it was copied", name)
-            growing = new.create(name)
             try:
+                if source.size > content.config.max_bytes:  # all of it will be in memory
+                    return Failure(too_large(source.size, content.config.max_bytes))
+                growing = new.create(name)
                 for start in range(0, source.size, _PIECE):
                     piece = bytearray(min(_PIECE, source.size - start))
                     if source.read_into(start, memoryview(piece)) != len(piece):

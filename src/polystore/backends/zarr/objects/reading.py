@@ -114,7 +114,7 @@ def _checked(content: Bytes, node: Node, before: Generation) -> Files:
         if path not in node.texts and generation_of(content, node) != before:
             if found is not None:
                 found.close()
-            raise OSError(errno.ESTALE, "it was replaced or deleted since it was opened", path)
+            raise OSError(errno.ESTALE, "it was replaced or deleted", path)
         return found
 
     return evolve(files, open=opened)
