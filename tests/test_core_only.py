@@ -74,7 +74,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         ("save b.png", "imagecodecs", "images"),
         ("convert to jax", "jax", "jax"),
         ("convert to torch", "torch", "torch"),
-        ("save to Zarr", "zarr", "zarr"),
+        ("save to Zarr", "numcodecs", "zarr"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(

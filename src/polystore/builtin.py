@@ -52,11 +52,13 @@ __all__ = ["BUILTIN", "EXTRAS"]
 
 EXTRAS: dict[str, str] = {
     "cupy": "cupy",
+    "google_crc32c": "zarr",
     "hypothesis": "testing",
     "imagecodecs": "images",
     "jax": "jax",
     "ml_dtypes": "safetensors",
     "nanoarrow": "arrow",
+    "numcodecs": "zarr",
     "obstore": "objects",
     "rich": "cli",
     "roifile": "roi",

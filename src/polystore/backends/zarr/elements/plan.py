@@ -7,6 +7,7 @@ read from these very documents, as a reader does, so that both agree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve, frozen
@@ -64,6 +65,7 @@ def array_plan(
     >>> list(plan.documents), plan.meta.grid.chunk
     (['zarr.json'], (1, 1000, 1000))
     """
+    _import_codecs()
     refused = _refused(config.compressor)
     if refused is not None:
         return Failure(refused)
@@ -81,6 +83,12 @@ def array_plan(
     return and_then(
         _written(about), lambda content: array_meta(about).map(lambda it: ArrayPlan(it, content))
     )
+
+
+def _import_codecs() -> None:
+    """Import what encodes, so that what is not installed is missed before anything is made."""
+    for package in ("numcodecs", "google_crc32c"):
+        import_module(package)
 
 
 def _written(about: Documents) -> Outcome[dict[str, bytes]]:
