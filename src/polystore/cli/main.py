@@ -91,13 +91,26 @@ def _parser() -> argparse.ArgumentParser:
                 formatter_class=argparse.RawDescriptionHelpFormatter,
             )
         )
-    demo = commands.add_parser(
-        "demo",
-        help="move a folder of images from disk through JAX to Zarr, and compare every bit",
-        description=DEMO,
-        epilog=STATUSES,
+    _describe_demo(
+        commands.add_parser(
+            "demo",
+            help="move a folder of images from disk through JAX to Zarr, and compare every bit",
+            description=DEMO,
+            epilog=STATUSES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    commands.add_parser(
+        "doctor",
+        help="say what is registered here, what can be imported, and what to install for the rest",
+        description=DOCTOR,
+        epilog="exit status: 0, or 1 if a plugin failed",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    return parser
+
+
+def _describe_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument(
         "folder",
         metavar="FOLDER",
@@ -111,14 +124,6 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="put the results into this folder, which is new or empty",
     )
-    commands.add_parser(
-        "doctor",
-        help="say what is registered here, what can be imported, and what to install for the rest",
-        description=DOCTOR,
-        epilog="exit status: 0, or 1 if a plugin failed",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return parser
 
 
 def _doctor() -> int:

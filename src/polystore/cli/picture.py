@@ -19,7 +19,8 @@ from polystore.core.outcome import Outcome, Success, and_then, is_successful
 from polystore.core.payload import LazyArray
 
 if TYPE_CHECKING:
-    from polystore.cli.nodes import Node
+    from polystore.backends.zarr.elements.meta import ArrayMeta
+    from polystore.backends.zarr.ome.metadata import OmeImage
     from polystore.core.payload import HostArray, Payload
     from polystore.core.records import Source as Loadable
     from polystore.files.place import PathConfig
@@ -60,16 +61,18 @@ def _one(config: PathConfig, key: str, size: int) -> Outcome[Picture]:
     """Draw one item."""
     if isinstance(config, ZarrConfig):
         node = node_at(config, key)
-        if is_successful(node) and node.unwrap().image is not None:
-            return _image(config, key, node.unwrap(), size)
+        image = node.unwrap().image if is_successful(node) else None
+        if image is not None:
+            return _image(config, key, (image, node.unwrap().arrays), size)
     item = loaded(cast("Loadable[Payload]", config), key)
     return and_then(item, lambda it: _drawn(it, shown_of(None), size))
 
 
-def _image(config: ZarrConfig, key: str, node: Node, size: int) -> Outcome[Picture]:
+def _image(
+    config: ZarrConfig, key: str, found: tuple[OmeImage, tuple[ArrayMeta, ...]], size: int
+) -> Outcome[Picture]:
     """Draw the coarsest resolution that is large enough."""
-    image, arrays = node.image, node.arrays
-    assert image is not None  # noqa: S101 - the caller has looked
+    image, arrays = found
     number = max(
         (n for n, meta in enumerate(arrays) if max(meta.grid.shape[-2:], default=0) >= size),
         default=0,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from polystore.core.payload import Json
 
-__all__ = ["plain_json"]
+__all__ = ["json_list", "json_object", "json_text", "plain_json"]
 
 DEPTH_MAX = 50
 """Levels of lists and mappings: far below where a JSON parser would run out of stack."""
@@ -42,6 +42,39 @@ def plain_json(value: object, depth: int = 0) -> Json:
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [plain_json(inner, depth + 1) for inner in cast("Sequence[object]", value)]
     raise TypeError(type(value).__name__)
+
+
+def json_object(value: Json) -> Mapping[str, Json]:
+    """Give a value of JSON that must be an object; raises `TypeError`.
+
+    >>> json_object({"a": 1})
+    {'a': 1}
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(value)
+    return value
+
+
+def json_list(value: Json) -> Sequence[Json]:
+    """Give a value of JSON that must be a list; raises `TypeError`.
+
+    >>> json_list([1])
+    [1]
+    """
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def json_text(value: Json) -> str:
+    """Give a value of JSON that must be a text; raises `TypeError`.
+
+    >>> json_text("a")
+    'a'
+    """
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ of an image have no more than that: the rest is noted of the image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ from polystore.core.errors import Corrupt, StorageError, UnsupportedOperation
 from polystore.core.item import Event, Item, Metadata
 from polystore.core.outcome import Failure, Outcome, Success, catch, guard, is_successful
 from polystore.core.payload import Json
-from polystore.core.plainjson import plain_json
+from polystore.core.plainjson import json_list, json_object, json_text, plain_json
 from polystore.core.unnamed import unnamed_json
 
 __all__ = ["OURS", "Notes", "Spec", "notes_in", "notes_of", "step_json"]
@@ -60,12 +60,6 @@ def notes_of(item: Item[object], spec: Spec) -> tuple[Mapping[str, Json], tuple[
         "history": [_event_json(event, spec) for event in item.history],
     }
     return notes, tuple(name for name in present if name not in carried)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
 
 
 def step_json(step: object, spec: Spec) -> Json:
@@ -130,40 +124,28 @@ def _damaged(_error: Exception) -> StorageError:
 
 
 def _notes(ours: Mapping[str, Json], others: Mapping[str, Json]) -> Notes:
-    metadata = _metadata(_mapping(ours["metadata"]), others)
-    history = _list(ours.get("history", []))
+    metadata = _metadata(json_object(ours["metadata"]), others)
+    history = json_list(ours.get("history", []))
     return Notes(ours.get("dense") is True, metadata, tuple(map(_event, history)))
 
 
 def _metadata(fields: Mapping[str, Json], others: Mapping[str, Json]) -> Metadata:
     """Give the metadata in our notes, with the attributes that others have put beside them."""
     return Metadata(
-        axes=tuple(map(_text, _list(fields.get("axes", [])))),
-        scale=tuple(map(_number, _list(fields.get("scale", [])))),
-        unit=tuple(map(_text, _list(fields.get("unit", [])))),
-        channel_names=tuple(map(_text, _list(fields.get("channel_names", [])))),
-        attributes={**others, **_mapping(fields.get("attributes", {}))},
+        axes=tuple(map(json_text, json_list(fields.get("axes", [])))),
+        scale=tuple(map(_number, json_list(fields.get("scale", [])))),
+        unit=tuple(map(json_text, json_list(fields.get("unit", [])))),
+        channel_names=tuple(map(json_text, json_list(fields.get("channel_names", [])))),
+        attributes={**others, **json_object(fields.get("attributes", {}))},
     )
 
 
 def _event(value: Json) -> Event:
-    event = _mapping(value)
+    event = json_object(value)
     nbytes = event["nbytes"]
     if not isinstance(nbytes, int):
         raise TypeError(nbytes)
-    return Event(_text(event["key"]), event["step"], nbytes, _text(event["version"]))
-
-
-def _mapping(value: Json) -> Mapping[str, Json]:
-    if not isinstance(value, Mapping):
-        raise TypeError(value)
-    return value
-
-
-def _list(value: Json) -> Sequence[Json]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return value
+    return Event(json_text(event["key"]), event["step"], nbytes, json_text(event["version"]))
 
 
 def _number(value: Json) -> float:

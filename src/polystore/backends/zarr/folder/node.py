@@ -221,7 +221,7 @@ def open_end(root: int, path: str) -> tuple[int, str]:
         folder, real = open_real(root, real)
         try:
             link = files_of_node(folder)[1]
-        except BaseException:
+        except BaseException:  # on Ctrl-C too, no descriptor is left open
             os.close(folder)
             raise
         if link is None:

@@ -86,21 +86,21 @@ class Bytes:
 
     def open(self, path: str) -> Readable | None:
         """Give an object to be read; `None` where there is none."""
-        get = self.opened.backend.get
-        if get is None:
-            raise self._lacks("load from", path)
-        found = get(self.opened.handle, self.key_of(path))
+        found = self._got(path)
         if is_successful(found):
             return found.unwrap()
         _refuse_all_but_absence(found.failure())
         return None
 
-    def open_chunk(self, path: str) -> Readable | None:
-        """Give an object to be read; `OSError` where something else is in its place."""
+    def _got(self, path: str) -> Outcome[Readable]:
         get = self.opened.backend.get
         if get is None:
             raise self._lacks("load from", path)
-        found = get(self.opened.handle, self.key_of(path))
+        return get(self.opened.handle, self.key_of(path))
+
+    def open_chunk(self, path: str) -> Readable | None:
+        """Give an object to be read; `OSError` where something else is in its place."""
+        found = self._got(path)
         if is_successful(found):
             return found.unwrap()
         error = found.failure()

@@ -22,6 +22,7 @@ from polystore.backends.zarr.notes import OURS, Notes, notes_in
 from polystore.core.errors import Corrupt
 from polystore.core.outcome import Failure, Outcome, Success
 from polystore.core.payload import Json
+from polystore.core.plainjson import json_list, json_object, json_text
 
 __all__ = ["PLANES", "Noted", "PlanePlace", "is_noted", "noted_in"]
 
@@ -57,8 +58,8 @@ class Noted:
         if place in self.saved:
             return self._without(place).added(place, notes)
         history: list[Json] = [
-            {**_object(event), "step": _number_of(_object(event)["step"], values)}
-            for event in _list(notes.get("history", []))
+            {**json_object(event), "step": _number_of(json_object(event)["step"], values)}
+            for event in json_list(notes.get("history", []))
         ]
         own: dict[str, Json] = {
             "metadata": _number_of(notes.get("metadata", {}), values),
@@ -76,8 +77,8 @@ class Noted:
 
     def _unpacked(self, notes: Mapping[str, Json]) -> dict[str, Json]:
         history: list[Json] = [
-            {**_object(event), "step": self.values[_number(_object(event)["step"])]}
-            for event in _list(notes["history"])
+            {**json_object(event), "step": self.values[_number(json_object(event)["step"])]}
+            for event in json_list(notes["history"])
         ]
         return {"metadata": self.values[_number(notes["metadata"])], "history": history}
 
@@ -125,20 +126,20 @@ def noted_in(attributes: Mapping[str, Json]) -> Outcome[Noted | None]:
     if planes is None:
         return Success(None)
     try:
-        return Success(_noted(_object(planes)))
+        return Success(_noted(json_object(planes)))
     except (TypeError, ValueError, KeyError):
         return Failure(_damaged())
 
 
 def _noted(planes: Mapping[str, Json]) -> Noted:
-    axes = tuple(_text(axis) for axis in _list(planes["axes"]))
+    axes = tuple(json_text(axis) for axis in json_list(planes["axes"]))
     saved: dict[PlanePlace, Mapping[str, Json]] = {}
-    for name, notes in _object(planes["saved"]).items():
+    for name, notes in json_object(planes["saved"]).items():
         place = tuple(map(int, name.split("/"))) if name else ()
         if len(place) != len(axes) or any(number < 0 for number in place):
             raise ValueError(name)
-        saved[place] = _object(notes)
-    return Noted(axes, saved, tuple(_list(planes["values"])))
+        saved[place] = json_object(notes)
+    return Noted(axes, saved, tuple(json_list(planes["values"])))
 
 
 def _number_of(value: Json, values: list[Json]) -> int:
@@ -152,24 +153,6 @@ def _number_of(value: Json, values: list[Json]) -> int:
             return number
     values.append(value)
     return len(values) - 1
-
-
-def _object(value: Json) -> Mapping[str, Json]:
-    if not isinstance(value, Mapping):
-        raise TypeError(value)
-    return value
-
-
-def _list(value: Json) -> Sequence[Json]:
-    if not isinstance(value, list):
-        raise TypeError(value)
-    return value
-
-
-def _text(value: Json) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
 
 
 def _number(value: Json) -> int:
