@@ -17,7 +17,8 @@ from zarr_oracle import told
 
 from polystore.backends.zarr.elements.documents import documents_in
 from polystore.backends.zarr.elements.grid import Grid
-from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.reading import lazy_array, read_elements
 from polystore.backends.zarr.elements.shard import (
     ABSENT,

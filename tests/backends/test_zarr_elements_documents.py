@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from zarr_files import memory_files
 
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.parsing import EXTENDED, dtype_of, fill_of
 from polystore.backends.zarr.elements.reading import read_elements
 from polystore.core.errors import Corrupt, StorageError, TooLarge, UnsupportedPayload

@@ -17,7 +17,8 @@ from zarr_oracle import told
 
 from polystore.backends.zarr.elements.documents import documents_in
 from polystore.backends.zarr.elements.filesstore import FilesStore
-from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.pythonstore import write_by_zarr_python
 from polystore.backends.zarr.elements.reading import read_elements
 from polystore.core.errors import Corrupt, TooLarge

@@ -15,7 +15,8 @@ from zarr_files import memory_files
 from zarr_oracle import Oracle, told
 
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.reading import lazy_array, read_elements
 from polystore.core.errors import TooLarge
 from polystore.core.payload import ALIGNMENT, HostArray

@@ -25,7 +25,7 @@ from zarr_written import (
 
 from polystore import Corrupt, HostArray, ZarrConfig, is_successful
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
 from polystore.backends.zarr.elements.plan import ArrayPlan
 from polystore.backends.zarr.elements.reading import read_elements
 from polystore.backends.zarr.elements.writing import rewrite, write_elements

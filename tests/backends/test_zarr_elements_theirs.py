@@ -14,7 +14,7 @@ import pytest
 from zarr_files import below_folder, memory_files
 
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
 from polystore.backends.zarr.elements.reading import read_elements
 from polystore.core.payload import HostArray
 from polystore.core.region import whole

@@ -24,7 +24,7 @@ from polystore import (
 )
 from polystore.backends.zarr.elements.documents import documents_in
 from polystore.backends.zarr.elements.grid import Grid
-from polystore.backends.zarr.elements.meta import array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
 from polystore.backends.zarr.elements.reading import read_elements
 from polystore.backends.zarr.ome import tiling
 from polystore.backends.zarr.ome.levels import plan_levels, write_documents, write_levels

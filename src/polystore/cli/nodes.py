@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, cast
 from attrs import frozen
 
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
 from polystore.backends.zarr.kind import kind_of
 from polystore.backends.zarr.ome.metadata import OmeImage, image_in
 from polystore.backends.zarr.tree import Files, Seen, ZarrStore, read_node

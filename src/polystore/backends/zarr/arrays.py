@@ -10,7 +10,8 @@ from attrs import frozen
 from polystore.backends.refusals import no_formats
 from polystore.backends.zarr.copying import copy_stored
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.plan import ArrayPlan, array_plan
 from polystore.backends.zarr.elements.reading import lazy_array, read_elements
 from polystore.backends.zarr.elements.rewriting import rewrite

@@ -9,7 +9,8 @@ from attrs import evolve
 
 from polystore.backends.zarr.elements.codecs import longest
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.elements.refusals import damaged_elements
 from polystore.backends.zarr.elements.shard import index_nbytes
 from polystore.backends.zarr.kind import DOCUMENTS

@@ -7,7 +7,8 @@ from typing import cast
 
 from polystore.backends.zarr.bounds import bounded
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
 from polystore.backends.zarr.elements.plan import array_plan
 from polystore.backends.zarr.kind import is_item, kind_of, writes_format
 from polystore.backends.zarr.looking import folder_of_nodes, guarded_look, located

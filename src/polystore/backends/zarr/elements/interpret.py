@@ -42,7 +42,7 @@ from polystore.core.payload import HostArray, Json
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["RAISED", "beyond", "damaged", "interpreted"]
+__all__ = ["RAISED", "array_meta", "beyond", "damaged"]
 
 
 _REASON_MAX = 200  # characters
@@ -76,8 +76,21 @@ RAISED: tuple[type[Exception], ...] = (
 """What parsing raises on metadata that it cannot read, zarr-python's too."""
 
 
-def interpreted(documents: Documents) -> Outcome[ArrayMeta]:
-    """Give what the documents of an array say: `array_meta` is this."""
+def array_meta(documents: Documents) -> Outcome[ArrayMeta]:
+    """Give what the documents of an array say, without reading any of its elements.
+
+    `Corrupt` for what contradicts itself or the specification, `UnsupportedPayload` for what nobody
+    here can read. How large it says that the array is does not matter.
+
+    >>> fields = {
+    ...     "shape": [4, 6], "data_type": "uint16", "fill_value": 0,
+    ...     "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2, 6]}},
+    ...     "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes"}],
+    ... }
+    >>> meta = array_meta(Documents("array", 3, fields, {})).unwrap()
+    >>> meta.grid.files, meta.dtype, meta.file_name((1, 0))
+    ((2, 1), dtype('uint16'), 'c/1/0')
+    """
     if documents.kind != "array":
         return Failure(beyond("it is a group"))
     by_version = _meta_of_v3 if documents.zarr_format == 3 else _meta_of_v2

@@ -10,7 +10,6 @@ from attrs import frozen
 from polystore.backends.zarr.elements.codecs import Chain
 from polystore.backends.zarr.elements.grid import Grid, Place
 from polystore.backends.zarr.elements.shard import IndexForm
-from polystore.core.outcome import Outcome
 from polystore.core.payload import HostArray, Json
 
 if TYPE_CHECKING:
@@ -56,23 +55,3 @@ class ArrayMeta:
     axes: tuple[str, ...]
     documents: Documents
     index: IndexForm | None = None
-
-
-def array_meta(documents: Documents) -> Outcome[ArrayMeta]:
-    """Give what the documents of an array say, without reading any of its elements.
-
-    `Corrupt` for what contradicts itself or the specification, `UnsupportedPayload` for what nobody
-    here can read. How large it says that the array is does not matter.
-
-    >>> fields = {
-    ...     "shape": [4, 6], "data_type": "uint16", "fill_value": 0,
-    ...     "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2, 6]}},
-    ...     "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes"}],
-    ... }
-    >>> meta = array_meta(Documents("array", 3, fields, {})).unwrap()
-    >>> meta.grid.files, meta.dtype, meta.file_name((1, 0))
-    ((2, 1), dtype('uint16'), 'c/1/0')
-    """
-    from polystore.backends.zarr.elements.interpret import interpreted
-
-    return interpreted(documents)

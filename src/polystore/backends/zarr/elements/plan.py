@@ -16,7 +16,8 @@ from polystore.backends.zarr.elements.choose import chosen_grid
 from polystore.backends.zarr.elements.datatypes import DataType, data_type_of, is_big
 from polystore.backends.zarr.elements.documents import document_bytes
 from polystore.backends.zarr.elements.grid import Grid
-from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
 from polystore.backends.zarr.elements.parsing import is_ordered
 from polystore.configs import Blosc, Compressor, Gzip, ZarrConfig, Zstd
 from polystore.core.errors import InvalidSpec, UnsupportedPayload

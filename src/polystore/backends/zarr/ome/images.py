@@ -14,7 +14,8 @@ from attrs import evolve
 from polystore.backends.refusals import no_formats
 from polystore.backends.zarr.arrays import ARRAY, load_array, load_array_lazily
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta
 from polystore.backends.zarr.kind import kind_of
 from polystore.backends.zarr.looking import guarded_look, kept_open, located, stat_by
 from polystore.backends.zarr.ome.changing import (

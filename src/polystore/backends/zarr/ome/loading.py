@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 
 from polystore.backends.zarr.elements.documents import documents_in
-from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
 from polystore.backends.zarr.elements.reading import lazy_array, read_elements
 from polystore.backends.zarr.kind import kind_of
 from polystore.backends.zarr.notes import OURS, Notes, notes_in

@@ -14,7 +14,8 @@ from attrs import evolve
 
 from polystore.backends.oserrors import exists_already
 from polystore.backends.zarr.elements.documents import document_bytes, documents_in, group_documents
-from polystore.backends.zarr.elements.meta import ArrayMeta, Documents, array_meta
+from polystore.backends.zarr.elements.interpret import array_meta
+from polystore.backends.zarr.elements.meta import ArrayMeta, Documents
 from polystore.backends.zarr.elements.writing import array_writer
 from polystore.backends.zarr.notes import notes_of
 from polystore.backends.zarr.ome.axes import ImageAxes, dtype_problem
